@@ -1,0 +1,1 @@
+"""Plan, simulate and run ML-driven HPC workflows asynchronously."""

@@ -1,0 +1,1 @@
+"""What traces tell: utilisation, overhead, predicted against measured, and whether it was legal."""

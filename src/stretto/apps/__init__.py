@@ -1,0 +1,1 @@
+"""Applications of the engine; they use its public names only."""

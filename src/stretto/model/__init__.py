@@ -1,0 +1,1 @@
+"""Closed formulas: degrees of asynchronicity, makespans, improvement, bounds."""

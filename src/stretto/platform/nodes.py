@@ -1,0 +1,117 @@
+"""Platforms: nodes with cores, GPUs and memory, and whether a workflow fits on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stretto.errors import WorkflowError
+from stretto.resources import Resources
+from stretto.units import GPU_MILLI
+from stretto.workflow import Workflow
+
+__all__ = ["Node", "Platform", "check_fits", "ranks_on"]
+
+MOST_NODES = 100_000
+MOST_CORES_A_NODE = 4096
+MOST_GPUS_A_NODE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node.
+
+    Parameters
+    ----------
+    name
+        For people.
+    cores
+        Cores (hardware threads where the site counts those) that tasks may use.
+    gpus
+        GPUs that tasks may use.
+    memory_mib
+        Memory for tasks in MiB.
+    """
+
+    name: str
+    cores: int
+    gpus: int
+    memory_mib: int
+
+    def __post_init__(self) -> None:
+        for key, value, most in (
+            ("cores", self.cores, MOST_CORES_A_NODE),
+            ("gpus", self.gpus, MOST_GPUS_A_NODE),
+            ("memory", self.memory_mib, 1 << 40),
+        ):
+            if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+                raise WorkflowError(f"expected 0 to {most}, found {value!r}", path=(key,))
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """Nodes that a workflow may use, in the order in which they are filled.
+
+    Parameters
+    ----------
+    name
+        Such as ``"summit:16"``.
+    nodes
+        At least one.
+    local
+        Whether it is this machine, so that tasks can really run on it.
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    local: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.nodes) <= MOST_NODES:
+            raise WorkflowError(
+                f"expected 1 to {MOST_NODES} nodes, found {len(self.nodes)}", path=("nodes",)
+            )
+
+    @property
+    def cores(self) -> int:
+        """Cores of all nodes."""
+        return sum(node.cores for node in self.nodes)
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of all nodes."""
+        return sum(node.gpus for node in self.nodes)
+
+
+def ranks_on(node: Node, shape: Resources) -> int:
+    """Return how many ranks of this shape an empty node holds, at most ``shape.ranks``."""
+    most = shape.ranks
+    if shape.cores:
+        most = min(most, node.cores // shape.cores)
+    if shape.gpus_milli >= GPU_MILLI:
+        most = min(most, node.gpus // (shape.gpus_milli // GPU_MILLI))
+    elif shape.gpus_milli:
+        most = min(most, node.gpus * (GPU_MILLI // shape.gpus_milli))
+    if shape.memory_mib:
+        most = min(most, node.memory_mib // shape.memory_mib)
+    return most
+
+
+def check_fits(workflow: Workflow, platform: Platform) -> None:
+    """Raise `WorkflowError` if a task of some set can never be placed on this platform."""
+    for task_set in workflow.task_sets:
+        shape = task_set.resources
+        if sum(ranks_on(node, shape) for node in platform.nodes) < shape.ranks:
+            raise WorkflowError(
+                f"a task needs {shape}, which fits on no part of {platform.name} "
+                f"({_describe(platform)})",
+                path=("task_sets", task_set.name),
+            )
+
+
+def _describe(platform: Platform) -> str:
+    largest = max(platform.nodes, key=lambda node: (node.cores, node.gpus, node.memory_mib))
+    nodes = len(platform.nodes)
+    return (
+        f"{nodes} node{'s' * (nodes != 1)} of up to {largest.cores} cores, "
+        f"{largest.gpus} GPUs, {largest.memory_mib} MiB"
+    )

@@ -1,0 +1,1 @@
+"""Running for real: the clock, the engine and its backends."""

@@ -1,0 +1,183 @@
+"""The one interface between the engine and whatever really starts tasks.
+
+The engine decides what runs where and when; a backend only starts, watches and ends.  It never
+retries, never reorders, and reports what happened with the node's own times.  `lost` is not
+`exited`: whoever lost a task cannot say how it ended.
+
+All times are microseconds of ``time.monotonic_ns() // 1000`` on the machine of the task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from stretto.platform import Placement
+
+__all__ = [
+    "Backend",
+    "Call",
+    "Capabilities",
+    "Exited",
+    "LaunchFailed",
+    "Lost",
+    "Program",
+    "Report",
+    "Request",
+    "StandIn",
+    "Started",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a backend can do.
+
+    Parameters
+    ----------
+    commands, functions, mpi
+        Whether it runs executables, Python functions, programs over several nodes.
+    durable
+        Whether its tasks outlive the engine, so that `Backend.reattach` can find them.
+    """
+
+    commands: bool
+    functions: bool
+    mpi: bool
+    durable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """An executable to start: no shell, no search beyond ``PATH``.
+
+    `environment` is added to that of the engine; output goes to the two files.
+    """
+
+    words: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...]
+    directory: Path
+    stdout: Path
+    stderr: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A Python function to call in a warm worker process.
+
+    Parameters
+    ----------
+    function
+        ``"module:function"``, or the callable.
+    arguments
+        Positional and keyword arguments, ready to be pickled.
+    fields
+        Values offered to parameters of the same name that no argument fills.
+    environment
+        Variables set around the call.
+    search_path
+        Folders in which modules are looked up first.
+    stdout, stderr
+        Files for what the call prints; `None` leaves the engine's own.
+    """
+
+    function: str | Callable[..., Any]
+    arguments: tuple[tuple[Any, ...], dict[str, Any]]
+    fields: dict[str, Any]
+    environment: tuple[tuple[str, str], ...] = ()
+    search_path: tuple[str, ...] = ()
+    stdout: Path | None = None
+    stderr: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """A timed stand-in for a task of an emulated platform: ends well after `duration_us`."""
+
+    duration_us: int
+
+
+class Request(NamedTuple):
+    """One attempt to be started."""
+
+    task: int
+    attempt: int
+    placement: Placement
+    work: Program | Call | StandIn
+    threads: int
+    """Cores of each rank, for ``OMP_NUM_THREADS``."""
+
+
+class Started(NamedTuple):
+    """The attempt runs since `time_us`."""
+
+    task: int
+    attempt: int
+    time_us: int
+
+
+class Exited(NamedTuple):
+    """The attempt is over.
+
+    `error` is `None` if it ended well, else why it did not, in words (an exit code, a signal, an
+    exception with its traceback).  `result` is what a function returned.
+    """
+
+    task: int
+    attempt: int
+    time_us: int
+    error: str | None
+    result: Any = None
+    exception: BaseException | None = None
+
+
+class Lost(NamedTuple):
+    """The attempt is gone, through no fault of its own; how far it came nobody knows."""
+
+    task: int
+    attempt: int
+    time_us: int
+    reason: str
+
+
+class LaunchFailed(NamedTuple):
+    """The attempt could not be started."""
+
+    task: int
+    attempt: int
+    time_us: int
+    reason: str
+
+
+Report = Started | Exited | Lost | LaunchFailed
+
+
+class Backend(Protocol):
+    """What the engine asks of a backend.  All methods are called from its event loop."""
+
+    def capabilities(self) -> Capabilities:
+        """Return what this backend can do."""
+
+    async def start(self, report: Callable[[Report], None]) -> None:
+        """Get ready; from now on `report` is called, in the event loop, with what happens.
+
+        Raises
+        ------
+        BackendError
+            If it cannot.
+        """
+
+    def launch(self, requests: Sequence[Request]) -> None:
+        """Start attempts; what becomes of each is reported, a failure to start it included.
+
+        Idempotent for (task, attempt).  Calls whose placements are the same object are a bundle:
+        they run one after another, in the order given.
+        """
+
+    def cancel(self, task: int, attempt: int, grace_s: float) -> None:
+        """End an attempt: ask, and after `grace_s` seconds force.  Its exit is reported."""
+
+    async def close(self) -> None:
+        """End everything that still runs and release everything; nothing is reported anymore."""

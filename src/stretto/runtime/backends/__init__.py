@@ -1,0 +1,1 @@
+"""Ways to start tasks for real."""

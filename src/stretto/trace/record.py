@@ -1,0 +1,131 @@
+"""A trace: what was launched when and where, and how it ended; simulated and real alike.
+
+A trace is all that reports, analyses and the checker see.  It holds one row an attempt, as columns
+of equal length; times are microseconds of workflow time since the run began (in an emulated run,
+real time multiplied by its time scale; after a resume, the time the run was down is left out).
+
+*Launched* is when the scheduler asked, *started* when the task ran, *ended* when it was over.  An
+attempt holds its slots from started to ended; from launched to started is the engine's overhead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stretto.platform import Placement, Platform
+from stretto.workflow import Expansion, Workflow, expand
+
+__all__ = ["Kind", "Note", "Outcome", "Trace"]
+
+UNKNOWN_US = -1
+"""Stands for a time that never came, such as the end of an attempt that still runs."""
+
+
+class Kind(StrEnum):
+    """Where a trace comes from."""
+
+    SIMULATED = "simulated"
+    EMULATED = "emulated"
+    MEASURED = "measured"
+
+
+class Outcome(IntEnum):
+    """How an attempt ended."""
+
+    RUNNING = 0
+    FINISHED = 1
+    FAILED = 2
+    CANCELLED = 3
+    LOST = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that befell the run as a whole, such as that it was stopped or resumed."""
+
+    time_us: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trace:
+    """What happened in one run.
+
+    Parameters
+    ----------
+    workflow, platform, mode, seed
+        What was run, on what, how (``"sequential"``, ``"asynchronous"``, ``"task-level"``).
+    kind
+        Simulated, emulated or measured.
+    task
+        Serial number of the task, see `Expansion`; shape ``(attempts,)``, like every column.
+    attempt
+        Number of the attempt, from 1.
+    launched_us, started_us, ended_us
+        Times in microseconds; `UNKNOWN_US` where they never came.
+    outcome
+        An `Outcome` each.
+    placements
+        Slots of each attempt.
+    reasons
+        Why an attempt failed, by row, for those that did.
+    inputs
+        By row, for tasks that may use stale input: name of the producing set and the iteration
+        used, `None` where there was none yet.
+    notes
+        What befell the run as a whole, in order.
+    time_scale
+        Workflow seconds in a real second; 1 unless emulated.
+    """
+
+    workflow: Workflow
+    platform: Platform
+    mode: str
+    seed: int
+    kind: Kind
+    task: NDArray[np.int64]
+    attempt: NDArray[np.int64]
+    launched_us: NDArray[np.int64]
+    started_us: NDArray[np.int64]
+    ended_us: NDArray[np.int64]
+    outcome: NDArray[np.int8]
+    placements: tuple[Placement, ...]
+    reasons: Mapping[int, str] = field(default_factory=dict)
+    inputs: Mapping[int, tuple[tuple[str, int | None], ...]] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
+    time_scale: float = 1.0
+
+    def __len__(self) -> int:
+        return len(self.task)
+
+    @property
+    def ttx_us(self) -> int:
+        """Makespan (TTX): first task start to last task end, in microseconds; 0 if none ran."""
+        ran = (self.started_us >= 0) & (self.ended_us >= 0)
+        if not ran.any():
+            return 0
+        return int(self.ended_us[ran].max() - self.started_us[ran].min())
+
+    @property
+    def n_finished(self) -> int:
+        """Tasks that finished."""
+        return int((self.outcome == Outcome.FINISHED).sum())
+
+    @property
+    def complete(self) -> bool:
+        """Whether every task of the workflow finished."""
+        return self.n_finished == self.workflow.n_tasks
+
+    def expansion(self) -> Expansion:
+        """Return the workflow unrolled: what the serial numbers mean."""
+        return expand(self.workflow)
+
+    def instance(self) -> NDArray[np.int64]:
+        """Return the instance (set and iteration) of each row, shape ``(attempts,)``."""
+        firsts = [instance.first_task for instance in self.expansion().instances]
+        return np.searchsorted(firsts, self.task, side="right") - 1

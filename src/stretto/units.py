@@ -1,0 +1,99 @@
+"""Integers inside, floats at the edges: microseconds, MiB, thousandths of a GPU."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from stretto.errors import WorkflowError
+
+__all__ = [
+    "GPU_MILLI",
+    "US_PER_SECOND",
+    "gpus_to_milli",
+    "memory_to_mib",
+    "seconds_to_us",
+    "us_to_seconds",
+]
+
+US_PER_SECOND = 1_000_000
+GPU_MILLI = 1000
+"""Thousandths in a whole GPU."""
+
+LONGEST_SECONDS = 10 * 365 * 86_400
+"""Limit on any duration: ten years."""
+
+_MIB_PER_UNIT = {
+    "": 1.0,
+    "kib": 1 / 1024,
+    "mib": 1.0,
+    "gib": 1024.0,
+    "tib": 1024.0**2,
+    "kb": 1e3 / 2**20,
+    "mb": 1e6 / 2**20,
+    "gb": 1e9 / 2**20,
+    "tb": 1e12 / 2**20,
+}
+_MEMORY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*")
+
+
+def seconds_to_us(seconds: float) -> int:
+    """Return `seconds` as whole microseconds.
+
+    Raises
+    ------
+    WorkflowError
+        If `seconds` is not a finite number from 0 to ten years.
+    """
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise WorkflowError(f"expected a number of seconds, found {seconds!r}")
+    if not math.isfinite(seconds):
+        raise WorkflowError(f"expected a finite number of seconds, found {seconds}")
+    if not 0 <= seconds <= LONGEST_SECONDS:
+        raise WorkflowError(f"expected 0 to {LONGEST_SECONDS} seconds, found {seconds}")
+    return round(seconds * US_PER_SECOND)
+
+
+def us_to_seconds(us: int) -> float:
+    """Return microseconds as seconds."""
+    return us / US_PER_SECOND
+
+
+def gpus_to_milli(gpus: float) -> int:
+    """Return a number of GPUs in thousandths: whole GPUs, or a fraction below one.
+
+    Raises
+    ------
+    WorkflowError
+        If `gpus` is negative, not finite, or above one and not whole.
+    """
+    if isinstance(gpus, bool) or not isinstance(gpus, int | float) or not math.isfinite(gpus):
+        raise WorkflowError(f"expected a number of GPUs, found {gpus!r}")
+    milli = round(gpus * GPU_MILLI)
+    if milli < 0 or (milli == 0 and gpus != 0):
+        raise WorkflowError(f"expected 0, at least 0.001, or whole GPUs, found {gpus}")
+    if milli > GPU_MILLI and milli % GPU_MILLI:
+        raise WorkflowError(f"expected whole GPUs, or a fraction of one, found {gpus}")
+    return milli
+
+
+def memory_to_mib(memory: float | str) -> int:
+    """Return an amount of memory in MiB, rounded up.
+
+    Parameters
+    ----------
+    memory
+        MiB as a number, or text such as ``"4 GiB"`` or ``"512MB"``.
+    """
+    if isinstance(memory, bool):
+        raise WorkflowError(f"expected an amount of memory, found {memory!r}")
+    if isinstance(memory, str):
+        match = _MEMORY.fullmatch(memory)
+        if match is None or match[2].lower() not in _MIB_PER_UNIT:
+            raise WorkflowError(f"expected MiB, or text such as '4 GiB', found {memory!r}")
+        mib = float(match[1]) * _MIB_PER_UNIT[match[2].lower()]
+    else:
+        mib = memory
+    if not math.isfinite(mib) or mib < 0:
+        raise WorkflowError(f"expected memory of 0 or more, found {memory!r}")
+    return math.ceil(mib)

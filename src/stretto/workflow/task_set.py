@@ -1,0 +1,229 @@
+"""A task set: tasks of one kind, with the same needs, the same duration and the same work."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from stretto.errors import WorkflowError
+from stretto.resources import Resources
+from stretto.units import seconds_to_us
+from stretto.workflow.dependencies import Dependency, dependencies_of
+from stretto.workflow.durations import Duration, duration_of
+from stretto.workflow.templates import check_template
+
+__all__ = ["Command", "Function", "TaskSet"]
+
+MOST_TASKS = 10_000_000
+"""Limit on the tasks of one set, and of one workflow."""
+MOST_RETRIES = 100
+"""Limit on the retries of a task."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+_REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program to run: words with template fields, or one line for a shell if `shell`."""
+
+    words: tuple[str, ...]
+    shell: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A Python function to call.
+
+    Parameters
+    ----------
+    target
+        ``"module:function"``, or the callable itself.
+    arguments
+        Keyword arguments; text in them may have template fields.  A parameter of the function
+        that is named like a template field (``task``, ``iteration``, ``run_dir``, …) and is not
+        among the arguments is given that field.
+    """
+
+    target: str | Callable[..., Any]
+    arguments: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class TaskSet:
+    """Tasks of one kind (the paper's *task set*).
+
+    Parameters
+    ----------
+    name
+        Letters, digits, ``_`` and ``-``, not beginning with a digit; at most 64.
+    tasks
+        Number of tasks in an iteration.
+    resources
+        Needs of each task.
+    duration
+        Seconds, a distribution (see `duration_of`), or `None` where nobody knows.
+    command
+        A list of words; or text that is split like a shell's words, and handed to a shell only
+        if `shell`.
+    function
+        ``"module:function"`` or a callable; instead of a command.
+    arguments
+        Keyword arguments of the function.
+    after
+        What it waits for (see `dependencies_of`).
+    environment
+        Variables added to those of the run.
+    working_directory
+        Where a command runs; the description's own folder unless given.
+    timeout
+        Seconds after which a task is ended and has failed.
+    retries
+        How often a failed task is tried again.
+
+    Raises
+    ------
+    WorkflowError
+        If a value cannot be used; its path names the argument.
+    """
+
+    name: str
+    tasks: int
+    resources: Resources
+    duration: Duration | None
+    work: Command | Function | None
+    after: tuple[Dependency, ...]
+    environment: tuple[tuple[str, str], ...] = field(default=())
+    working_directory: str | None = None
+    timeout_us: int | None = None
+    retries: int = 0
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        tasks: int = 1,
+        resources: Resources | None = None,
+        duration: object = None,
+        command: str | Sequence[str] | None = None,
+        shell: bool = False,
+        function: str | Callable[..., Any] | None = None,
+        arguments: Mapping[str, Any] | None = None,
+        after: object = None,
+        environment: Mapping[str, str] | None = None,
+        working_directory: str | None = None,
+        timeout: float | None = None,
+        retries: int = 0,
+    ) -> None:
+        _set = object.__setattr__
+        _set(self, "name", check_name(name))
+        _set(self, "tasks", _count("tasks", tasks, 1, MOST_TASKS))
+        _set(self, "resources", resources if resources is not None else Resources())
+        _set(self, "duration", _within("duration", duration_of, duration))
+        _set(self, "work", _work(command, shell, function, arguments))
+        _set(self, "after", _within("after", dependencies_of, after))
+        _set(self, "environment", _within("environment", _environment, environment))
+        _set(self, "working_directory", working_directory)
+        _set(self, "timeout_us", _within("timeout", _timeout, timeout))
+        _set(self, "retries", _count("retries", retries, 0, MOST_RETRIES))
+
+
+def check_name(name: object) -> str:
+    """Return `name` if it can name a workflow or a task set, which also names files."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise WorkflowError(
+            f"expected up to 64 letters, digits, _ or -, beginning with a letter, found {name!r}",
+            path=("name",),
+        )
+    return name
+
+
+def _count(name: str, value: object, least: int, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise WorkflowError(f"expected a whole number, found {value!r}", path=(name,))
+    if not least <= value <= most:
+        raise WorkflowError(f"expected {least} to {most}, found {value}", path=(name,))
+    return value
+
+
+def _within(name: str, make: Callable[[Any], Any], value: object) -> Any:
+    try:
+        return make(value)
+    except WorkflowError as error:
+        raise error.within(name) from None
+
+
+def _timeout(seconds: float | None) -> int | None:
+    if seconds is None:
+        return None
+    timeout_us = seconds_to_us(seconds)
+    if timeout_us == 0:
+        raise WorkflowError("expected more than 0 seconds")
+    return timeout_us
+
+
+def _environment(variables: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
+    pairs = []
+    for key, value in (variables or {}).items():
+        if not isinstance(key, str) or not key or "=" in key or "\0" in key:
+            raise WorkflowError(f"expected the name of a variable, found {key!r}")
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise WorkflowError(f"expected text, found {value!r}", path=(key,))
+        _within(key, check_template, str(value))
+        pairs.append((key, str(value)))
+    return tuple(pairs)
+
+
+def _work(
+    command: str | Sequence[str] | None,
+    shell: bool,
+    function: str | Callable[..., Any] | None,
+    arguments: Mapping[str, Any] | None,
+) -> Command | Function | None:
+    if command is not None and function is not None:
+        raise WorkflowError("expected a command or a function, found both", path=("function",))
+    if arguments is not None and function is None:
+        raise WorkflowError("arguments need a function", path=("arguments",))
+    if shell and not isinstance(command, str):
+        raise WorkflowError("shell needs a command that is one text", path=("shell",))
+    if command is not None:
+        words: tuple[str, ...] = _within("command", _words if not shell else _line, command)
+        return Command(words, shell)
+    if function is not None:
+        return Function(_within("function", _target, function), tuple((arguments or {}).items()))
+    return None
+
+
+def _words(command: str | Sequence[str]) -> tuple[str, ...]:
+    if isinstance(command, str):
+        try:
+            words = shlex.split(command)
+        except ValueError as error:
+            raise WorkflowError(f"cannot be split into words: {error}") from None
+    else:
+        words = [str(word) if isinstance(word, int | float) else word for word in command]
+    if not words or not words[0]:
+        raise WorkflowError("expected a program to run, found nothing")
+    for number, word in enumerate(words):
+        if not isinstance(word, str) or "\0" in word:
+            raise WorkflowError(f"expected text, found {word!r}", path=(number,))
+        check_template(word)
+    return tuple(words)
+
+
+def _line(command: str) -> tuple[str, ...]:
+    if not command.strip() or "\0" in command:
+        raise WorkflowError("expected a line for the shell, found nothing")
+    check_template(command)
+    return (command,)
+
+
+def _target(function: str | Callable[..., Any]) -> str | Callable[..., Any]:
+    if callable(function):
+        return function
+    if not isinstance(function, str) or not _REFERENCE.fullmatch(function):
+        raise WorkflowError(f"expected module:function or a callable, found {function!r}")
+    return function
