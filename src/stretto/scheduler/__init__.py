@@ -1,1 +1,51 @@
-"""The scheduler: a pure state machine, events in, launches out."""
+"""The scheduler: a pure state machine, events in, launches out.
+
+Whoever drives it (the simulator with a virtual clock, the runtime with the real one, a replay with
+a journal) does the same three things in each round: apply everything that has arrived, `decide`
+once, act on the launches.
+"""
+
+from stretto.scheduler.events import (
+    Cancelled,
+    Dropped,
+    Event,
+    Failed,
+    Finished,
+    Launched,
+    Lost,
+    Resumed,
+    Started,
+    Submitted,
+)
+from stretto.scheduler.explain import why
+from stretto.scheduler.gates import GatedSet, Mode, gated_sets
+from stretto.scheduler.priorities import Rule, critical_path, listed_order
+from stretto.scheduler.rounds import decide
+from stretto.scheduler.state import ImpossibleEvent, State
+from stretto.scheduler.transitions import TRANSITIONS, Status, diagram
+
+__all__ = [
+    "TRANSITIONS",
+    "Cancelled",
+    "Dropped",
+    "Event",
+    "Failed",
+    "Finished",
+    "GatedSet",
+    "ImpossibleEvent",
+    "Launched",
+    "Lost",
+    "Mode",
+    "Resumed",
+    "Rule",
+    "Started",
+    "State",
+    "Status",
+    "Submitted",
+    "critical_path",
+    "decide",
+    "diagram",
+    "gated_sets",
+    "listed_order",
+    "why",
+]

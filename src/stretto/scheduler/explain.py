@@ -1,0 +1,65 @@
+"""Why a task is where it is, in words."""
+
+from __future__ import annotations
+
+from stretto.platform import ranks_on
+from stretto.scheduler.state import State
+from stretto.scheduler.transitions import Status
+from stretto.workflow import Pattern, block
+
+__all__ = ["why"]
+
+
+def why(state: State, task: int) -> str:
+    """Return one sentence on why the task is not running, or what became of it."""
+    index = state.set_of[task]
+    gated = state.sets[index]
+    match Status(state.status[task]):
+        case Status.WAITING:
+            return f"It waits for {'; '.join(_waits(state, task)) or 'its gates'}."
+        case Status.READY:
+            return _ready(state, task)
+        case Status.LAUNCHED | Status.RUNNING as status:
+            return f"It is {status.name.lower()} in attempt {state.attempts[task]}."
+        case Status.FINISHED:
+            return f"It finished in attempt {state.attempts[task]}."
+        case Status.FAILED:
+            return f"It failed {state.failures[task]} times; {gated.retries} retries were allowed."
+        case Status.DROPPED:
+            return "It was dropped before it was launched."
+
+
+def _waits(state: State, task: int) -> list[str]:
+    index = state.set_of[task]
+    gated = state.sets[index]
+    waits = [
+        f"{producer.name} ({state.unfinished[number]} of {producer.count} to finish)"
+        for number, producer in enumerate(state.sets)
+        if index in producer.opens and not state.complete(number)
+    ]
+    for number, pattern in gated.fed_by:
+        producer = state.sets[number]
+        own = task - gated.first_task
+        inputs = block(own, gated.count, producer.count) if pattern is Pattern.GROUP else [own]
+        missing = [
+            str(one) for one in inputs if state.status[producer.first_task + one] != Status.FINISHED
+        ]
+        if missing:
+            waits.append(f"{producer.name} task{'s' * (len(missing) > 1)} {', '.join(missing)}")
+    return waits
+
+
+def _ready(state: State, task: int) -> str:
+    index = state.set_of[task]
+    shape = state.sets[index].shape
+    ahead = sum(
+        len(state.ready[other])
+        for _, other in state.ready_sets[: [one for _, one in state.ready_sets].index(index)]
+    ) + list(state.ready[index]).index(task)
+    nodes = [number for number, node in enumerate(state.slots.nodes) if ranks_on(node, shape)]
+    most = max(nodes, key=lambda node: (*state.slots.free(node), -node))
+    cores, gpus, memory_mib = state.slots.free(most)
+    return (
+        f"It is ready and needs {shape}; {ahead} tasks go before it, and the freest node that "
+        f"suits it has {cores} cores, {gpus} whole GPUs and {memory_mib} MiB free."
+    )

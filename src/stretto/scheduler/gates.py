@@ -1,0 +1,177 @@
+"""From a workflow and a mode to gates: what must finish before what may start.
+
+The mode is nothing but the way in which dependencies become gates:
+
+============  ====================================================================
+sequential    a stage waits for the whole stage before it (Eq. 2 of the paper)
+asynchronous  a set waits for the whole of each set it depends on (Eqs. 3, 4)
+task-level    a task waits for its own inputs only, by the dependency's pattern
+============  ====================================================================
+
+So the state machine knows no modes.  There are two kinds of gate: a *set gate* opens for all tasks
+of a set at once, when another set is complete; a *feed* leads from single tasks to single tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from stretto.resources import Resources
+from stretto.workflow import Expansion, Function, Pattern, SetInstance
+
+__all__ = ["Feed", "GatedSet", "Mode", "StaleInput", "gated_sets"]
+
+
+class Mode(StrEnum):
+    """How much may overlap."""
+
+    SEQUENTIAL = "sequential"
+    ASYNCHRONOUS = "asynchronous"
+    TASK_LEVEL = "task-level"
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Single tasks of a set feed single tasks of `consumer`, by `pattern` (each or group)."""
+
+    consumer: int
+    pattern: Pattern
+
+
+@dataclass(frozen=True, slots=True)
+class StaleInput:
+    """Input that may be older than the previous iteration.
+
+    `candidates` are the instances that may serve, newest first, with their iterations.
+    """
+
+    on: str
+    pattern: Pattern
+    candidates: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GatedSet:
+    """A set of alike tasks, as the scheduler sees it.
+
+    Parameters
+    ----------
+    name
+        For people.
+    shape
+        Needs of each task.
+    first_task, count
+        Serial numbers: `first_task` up to `first_task + count`.
+    retries
+        Failures of a task that are forgiven.
+    gates
+        Number of set gates that must open.
+    opens
+        Sets that have a gate which opens when this one is complete, once for each gate.
+    feeds
+        Task-level edges to other sets.
+    fed_by
+        Task-level edges from other sets: producing set and pattern.
+    stale_inputs
+        Input whose age is decided when a task is launched.
+    expected_us
+        Believed duration of a task; `None` if nobody knows.
+    bundles
+        Whether several short tasks may be launched together to run one after another.
+    """
+
+    name: str
+    shape: Resources
+    first_task: int
+    count: int
+    retries: int = 0
+    gates: int = 0
+    opens: tuple[int, ...] = ()
+    feeds: tuple[Feed, ...] = ()
+    fed_by: tuple[tuple[int, Pattern], ...] = ()
+    stale_inputs: tuple[StaleInput, ...] = ()
+    expected_us: int | None = None
+    bundles: bool = False
+
+
+def gated_sets(expansion: Expansion, mode: Mode) -> tuple[GatedSet, ...]:
+    """Return the sets of an unrolled workflow with the gates of `mode`."""
+    set_gates = [
+        list(_set_gates(instance, mode)) if mode is not Mode.SEQUENTIAL else []
+        for instance in expansion.instances
+    ]
+    if mode is Mode.SEQUENTIAL:
+        for before, after in zip(expansion.stages, expansion.stages[1:], strict=False):
+            for consumer in after:
+                set_gates[consumer] += before
+    feeds = [
+        list(_feeds(instance)) if mode is Mode.TASK_LEVEL else []
+        for instance in expansion.instances
+    ]
+    return _joined(expansion, set_gates, feeds)
+
+
+def _set_gates(instance: SetInstance, mode: Mode) -> Iterable[int]:
+    for edge in instance.edges:
+        whole = edge.pattern is Pattern.ALL or mode is Mode.ASYNCHRONOUS
+        if edge.gate is not None and whole:
+            yield edge.gate
+
+
+def _feeds(instance: SetInstance) -> Iterable[tuple[int, Pattern]]:
+    for edge in instance.edges:
+        if edge.gate is not None and edge.pattern is not Pattern.ALL:
+            yield edge.gate, edge.pattern
+
+
+def _joined(
+    expansion: Expansion,
+    set_gates: Sequence[Sequence[int]],
+    feeds: Sequence[Sequence[tuple[int, Pattern]]],
+) -> tuple[GatedSet, ...]:
+    opens: list[list[int]] = [[] for _ in expansion.instances]
+    fed: list[list[Feed]] = [[] for _ in expansion.instances]
+    for consumer, producers in enumerate(set_gates):
+        for producer in producers:
+            opens[producer].append(consumer)
+    for consumer, edges in enumerate(feeds):
+        for producer, pattern in edges:
+            fed[producer].append(Feed(consumer, pattern))
+    return tuple(
+        replace(
+            _bare(instance, len(expansion.workflow.task_sets)),
+            gates=len(set_gates[instance.index]),
+            opens=tuple(opens[instance.index]),
+            feeds=tuple(fed[instance.index]),
+            fed_by=tuple(feeds[instance.index]),
+        )
+        for instance in expansion.instances
+    )
+
+
+def _bare(instance: SetInstance, n_sets: int) -> GatedSet:
+    task_set = instance.task_set
+    duration = task_set.duration
+    return GatedSet(
+        name=instance.name,
+        shape=task_set.resources,
+        first_task=instance.first_task,
+        count=instance.count,
+        retries=task_set.retries,
+        stale_inputs=tuple(_stale_inputs(instance, n_sets)),
+        expected_us=None if duration is None else duration.mean_us,
+        bundles=isinstance(task_set.work, Function) and task_set.timeout_us is None,
+    )
+
+
+def _stale_inputs(instance: SetInstance, n_sets: int) -> Iterable[StaleInput]:
+    for edge in instance.edges:
+        if edge.newest is not None and edge.newest != edge.gate:
+            oldest = edge.newest % n_sets if edge.gate is None else edge.gate
+            yield StaleInput(
+                edge.on,
+                edge.pattern,
+                tuple((at, at // n_sets) for at in range(edge.newest, oldest - 1, -n_sets)),
+            )

@@ -1,0 +1,51 @@
+"""Which set goes first: rules that turn sets into numbers, a higher one first.
+
+A rule sees the gates and the believed durations, never the true ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from stretto.scheduler.gates import GatedSet
+
+__all__ = ["Rule", "critical_path", "listed_order"]
+
+Rule = Callable[[Sequence[GatedSet]], list[int]]
+
+NOMINAL_US = 1_000_000
+"""Stands for a duration that nobody knows."""
+
+
+def critical_path(sets: Sequence[GatedSet]) -> list[int]:
+    """Return each set's longest path to an end, its own task included, in microseconds.
+
+    The *upward rank* of list scheduling: what has most still behind it goes first.
+    """
+    behind: list[int] = [-1] * len(sets)
+    for start in range(len(sets)):
+        stack = [start]
+        while stack:
+            index = stack[-1]
+            after = _consumers(sets[index])
+            waiting = [consumer for consumer in after if behind[consumer] < 0]
+            if waiting:
+                stack += waiting
+                continue
+            stack.pop()
+            longest = max((behind[consumer] for consumer in after), default=0)
+            behind[index] = _expected_us(sets[index]) + longest
+    return behind
+
+
+def listed_order(sets: Sequence[GatedSet]) -> list[int]:
+    """Return the same number for each: the order of the description, iteration by iteration."""
+    return [0] * len(sets)
+
+
+def _consumers(one: GatedSet) -> list[int]:
+    return [*one.opens, *(feed.consumer for feed in one.feeds)]
+
+
+def _expected_us(one: GatedSet) -> int:
+    return NOMINAL_US if one.expected_us is None else one.expected_us

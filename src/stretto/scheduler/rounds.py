@@ -1,0 +1,87 @@
+"""A round: after all that has arrived was applied, decide once what is launched.
+
+Sets with ready tasks are taken best first, and as many of their tasks launched as there is room
+for: a list schedule.  A shape that finds no room is not tried again in the round, because a round
+only takes.
+
+Short Python calls cost more to send than to run.  Where a set allows it, several of its tasks are
+launched as a *bundle*, which runs them one after another in the same slots: as many as take about
+`BUNDLE_US` by the durations seen so far, and never so many that slots would go without.
+"""
+
+from __future__ import annotations
+
+from stretto.scheduler.events import Inputs, Launched
+from stretto.scheduler.gates import GatedSet, StaleInput
+from stretto.scheduler.state import FINISHED, State
+from stretto.workflow import Pattern, block
+
+__all__ = ["decide"]
+
+BUNDLE_US = 10_000
+"""A bundle is as long as this takes."""
+MOST_BUNDLED = 256
+"""Limit on the tasks of a bundle."""
+
+
+def decide(state: State, now_us: int) -> list[Launched]:
+    """Apply and return the launches of this round, in order."""
+    launches: list[Launched] = []
+    if not state.unsettled:
+        return launches
+    state.unsettled = False
+    full: set[int] = set()
+    for _, index in list(state.ready_sets):
+        gated = state.sets[index]
+        shape = state.shape_of[index]
+        if shape in full:
+            continue
+        queue = state.ready[index]
+        while queue:
+            placement = state.slots.find(shape)
+            if placement is None:
+                full.add(shape)
+                break
+            bundle = state.n_bundles
+            for _ in range(_bundle(state, index) if gated.bundles else 1):
+                task = queue[0]
+                inputs = _inputs(state, gated, task) if gated.stale_inputs else ()
+                attempt = state.attempts[task] + 1
+                launched = Launched(task, attempt, now_us, placement, bundle, inputs)
+                state.apply(launched)
+                launches.append(launched)
+    return launches
+
+
+def _bundle(state: State, index: int) -> int:
+    """Return how many tasks of a set to launch together."""
+    seen, total_us = state.observed[index]
+    if not seen:
+        return 1
+    waiting = len(state.ready[index])
+    shares = 2 * (len(state.placements) + 1)
+    return max(1, min(BUNDLE_US * seen // max(total_us, seen), MOST_BUNDLED, waiting // shares))
+
+
+def _inputs(state: State, gated: GatedSet, task: int) -> Inputs:
+    return tuple((stale.on, _newest(state, stale, gated, task)) for stale in gated.stale_inputs)
+
+
+def _newest(state: State, stale: StaleInput, gated: GatedSet, task: int) -> int | None:
+    """Return the newest iteration whose result this task can use, if there is one yet."""
+    number = task - gated.first_task
+    for index, iteration in stale.candidates:
+        producer = state.sets[index]
+        match stale.pattern:
+            case Pattern.ALL:
+                there = state.complete(index)
+            case Pattern.EACH:
+                there = state.status[producer.first_task + number] == FINISHED
+            case Pattern.GROUP:
+                there = all(
+                    state.status[producer.first_task + one] == FINISHED
+                    for one in block(number, gated.count, producer.count)
+                )
+        if there:
+            return iteration
+    return None

@@ -1,0 +1,215 @@
+"""Free cores, GPUs and memory of every node, and the first place where a shape fits.
+
+Nodes are filled in their order (first fit).  For each shape a heap holds the nodes that may have
+room for it: a node found full leaves the heap, a node that gets something back re-enters, so a
+search costs what has changed and not what there is.  Cores and GPUs are bit masks; the lowest free
+ones are taken, in one run where there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from heapq import heappop, heappush
+
+from stretto.platform import Node, Placement, Slot, bits
+from stretto.resources import Resources
+from stretto.units import GPU_MILLI
+
+__all__ = ["FreeSlots"]
+
+
+class _Candidates:
+    """Nodes that may have room for one shape."""
+
+    __slots__ = ("heap", "inside")
+
+    def __init__(self, n_nodes: int) -> None:
+        self.heap = list(range(n_nodes))
+        self.inside = bytearray(b"\1") * n_nodes
+
+    def add(self, node: int) -> None:
+        if not self.inside[node]:
+            self.inside[node] = 1
+            heappush(self.heap, node)
+
+    def drop_first(self) -> None:
+        self.inside[heappop(self.heap)] = 0
+
+
+class FreeSlots:
+    """What is free on the nodes; `take` and `release` change it, `find` only looks."""
+
+    __slots__ = ("_candidates", "_cores", "_gpus", "_memory", "_shapes", "_shared", "nodes")
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self.nodes = tuple(nodes)
+        self._cores = [(1 << node.cores) - 1 for node in nodes]
+        self._gpus = [(1 << node.gpus) - 1 for node in nodes]
+        self._memory = [node.memory_mib for node in nodes]
+        self._shared: list[dict[int, int]] = [{} for _ in nodes]
+        """By node: what is left, in thousandths, of each GPU that is shared."""
+        self._shapes: list[Resources] = []
+        self._candidates: list[_Candidates] = []
+        """By shape: the nodes that may have room for it."""
+
+    def number(self, shape: Resources) -> int:
+        """Return the number by which `find` knows this shape."""
+        if shape not in self._shapes:
+            self._shapes.append(shape)
+            self._candidates.append(_Candidates(len(self.nodes)))
+        return self._shapes.index(shape)
+
+    def find(self, number: int) -> Placement | None:
+        """Return where a task of this shape would lie, or `None` if there is no room now."""
+        shape = self._shapes[number]
+        candidates = self._candidates[number]
+        if shape.ranks > 1:
+            return self._find_ranks(shape, candidates)
+        heap = candidates.heap
+        while heap:
+            slot = self._slot(heap[0], shape)
+            if slot is not None:
+                return (slot,)
+            candidates.drop_first()
+        return None
+
+    def take(self, placement: Placement) -> None:
+        """Mark the slots as held."""
+        for node, cores, gpus, gpu_milli, memory_mib, _ in placement:
+            assert self._cores[node] & cores == cores, f"cores of node {node} taken twice"
+            self._cores[node] ^= cores
+            self._memory[node] -= memory_mib
+            assert self._memory[node] >= 0, f"memory of node {node} taken twice"
+            if gpu_milli == GPU_MILLI:
+                assert self._gpus[node] & gpus == gpus, f"GPUs of node {node} taken twice"
+                self._gpus[node] ^= gpus
+            elif gpus:
+                self._take_share(node, gpus, gpu_milli)
+
+    def release(self, placement: Placement) -> None:
+        """Mark the slots as free again."""
+        for node, cores, gpus, gpu_milli, memory_mib, _ in placement:
+            self._cores[node] |= cores
+            self._memory[node] += memory_mib
+            if gpu_milli == GPU_MILLI:
+                self._gpus[node] |= gpus
+            elif gpus:
+                self._release_share(node, gpus, gpu_milli)
+            for candidates in self._candidates:
+                candidates.add(node)
+
+    def free(self, node: int) -> tuple[int, int, int]:
+        """Return the free cores, free whole GPUs and free memory in MiB of a node."""
+        return self._cores[node].bit_count(), self._gpus[node].bit_count(), self._memory[node]
+
+    def _slot(self, node: int, shape: Resources) -> Slot | None:
+        """Return a slot for one rank on this node, if it has room."""
+        free = self._cores[node]
+        if free.bit_count() < shape.cores or self._memory[node] < shape.memory_mib:
+            return None
+        gpu_milli = shape.gpus_milli
+        gpus = 0
+        if gpu_milli >= GPU_MILLI:
+            count = gpu_milli // GPU_MILLI
+            if self._gpus[node].bit_count() < count:
+                return None
+            gpus, gpu_milli = lowest_bits(self._gpus[node], count), GPU_MILLI
+        elif gpu_milli:
+            gpus = self._shareable(node, gpu_milli)
+            if not gpus:
+                return None
+        return Slot(node, lowest_bits(free, shape.cores), gpus, gpu_milli, shape.memory_mib, 1)
+
+    def _find_ranks(self, shape: Resources, candidates: _Candidates) -> Placement | None:
+        """Return slots for all ranks, one each, or `None`; found by taking and giving back."""
+        found: list[Slot] = []
+        roomy: list[int] = []
+        while candidates.heap and len(found) < shape.ranks:
+            slot = self._slot(candidates.heap[0], shape)
+            if slot is None:
+                candidates.drop_first()
+                continue
+            node = slot.node
+            while slot is not None and len(found) < shape.ranks:
+                self.take((slot,))
+                found.append(slot)
+                slot = self._slot(node, shape)
+            roomy.append(node)
+            candidates.drop_first()
+        for slot in found:
+            self._give_back(slot)
+        for node in roomy:
+            candidates.add(node)
+        return _merged(found) if len(found) == shape.ranks else None
+
+    def _give_back(self, slot: Slot) -> None:
+        self._cores[slot.node] |= slot.cores
+        self._memory[slot.node] += slot.memory_mib
+        if slot.gpu_milli == GPU_MILLI:
+            self._gpus[slot.node] |= slot.gpus
+        elif slot.gpus:
+            self._release_share(slot.node, slot.gpus, slot.gpu_milli)
+
+    def _shareable(self, node: int, gpu_milli: int) -> int:
+        """Return the mask of the fullest shared GPU with room, else of a free one, else 0."""
+        shared = self._shared[node]
+        room = [(left, gpu) for gpu, left in shared.items() if left >= gpu_milli]
+        if room:
+            return 1 << min(room)[1]
+        return lowest_bits(self._gpus[node], 1) if self._gpus[node] else 0
+
+    def _take_share(self, node: int, gpus: int, gpu_milli: int) -> None:
+        for gpu in bits(gpus):
+            left = self._shared[node].get(gpu)
+            if left is None:
+                assert self._gpus[node] >> gpu & 1, f"GPU {gpu} of node {node} taken twice"
+                self._gpus[node] ^= 1 << gpu
+                left = GPU_MILLI
+            assert left >= gpu_milli, f"GPU {gpu} of node {node} shared beyond its whole"
+            self._shared[node][gpu] = left - gpu_milli
+
+    def _release_share(self, node: int, gpus: int, gpu_milli: int) -> None:
+        for gpu in bits(gpus):
+            left = self._shared[node].pop(gpu) + gpu_milli
+            if left == GPU_MILLI:
+                self._gpus[node] |= 1 << gpu
+            else:
+                self._shared[node][gpu] = left
+
+
+def lowest_bits(mask: int, count: int) -> int:
+    """Return the lowest `count` bits of `mask`, which must have as many.
+
+    >>> bin(lowest_bits(0b110110, 3))
+    '0b10110'
+    """
+    low = mask & -mask
+    run = (low << count) - low
+    if mask & run == run:
+        return run
+    taken = 0
+    for _ in range(count):
+        low = mask & -mask
+        taken |= low
+        mask ^= low
+    return taken
+
+
+def _merged(slots: Sequence[Slot]) -> Placement:
+    """Return the slots with those of one node joined, unless they share GPUs."""
+    merged: list[Slot] = []
+    for slot in slots:
+        last = merged[-1] if merged else None
+        whole = slot.gpu_milli in (0, GPU_MILLI)
+        if last is not None and last.node == slot.node and whole:
+            merged[-1] = Slot(
+                slot.node,
+                last.cores | slot.cores,
+                last.gpus | slot.gpus,
+                slot.gpu_milli,
+                last.memory_mib + slot.memory_mib,
+                last.ranks + 1,
+            )
+        else:
+            merged.append(slot)
+    return tuple(merged)

@@ -1,0 +1,354 @@
+"""The state of a run, and the one place where it changes.
+
+Theory of operation.  `State.apply` takes one event and changes the state by the table in
+`transitions`; it decides nothing.  `rounds.decide` looks at the state and returns launches, which
+are applied like any other event.  A state is therefore the fold of `apply` over the events so far,
+whether they come from the simulator, from a real engine or from a journal.
+
+Tasks are serial numbers, and what is known of a task lies in arrays indexed by them: a few bytes a
+task.  The tasks of a set are alike, so ready tasks wait in one queue a set, and `ready_sets` keeps
+the sets that have any, best first.  Nothing here iterates over tasks.
+
+An event that the table does not allow is a bug of ours or of a backend, and raises
+`ImpossibleEvent` with the task's story.  An event about an earlier attempt is merely late.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Sequence
+from typing import assert_never
+
+from stretto.platform import Node, Placement
+from stretto.scheduler.events import (
+    Cancelled,
+    Dropped,
+    Event,
+    Failed,
+    Finished,
+    Launched,
+    Lost,
+    Resumed,
+    Started,
+    Submitted,
+)
+from stretto.scheduler.gates import GatedSet
+from stretto.scheduler.slots import FreeSlots
+from stretto.scheduler.transitions import Status
+from stretto.workflow import Pattern, block
+
+__all__ = ["ImpossibleEvent", "State"]
+
+WAITING, READY, LAUNCHED, RUNNING, FINISHED, FAILED, DROPPED = map(int, Status)
+
+
+class ImpossibleEvent(AssertionError):  # noqa: N818 - an event in the past tense, like the others
+    """An event that cannot follow what came before it."""
+
+
+class State:
+    """What has happened so far, folded.
+
+    Parameters
+    ----------
+    sets
+        The task sets with their gates, in the order of their serial numbers.
+    nodes
+        Where tasks may lie.
+    priorities
+        One number a set; a higher one goes first, and the order of the sets breaks ties.
+    """
+
+    def __init__(
+        self, sets: Sequence[GatedSet], nodes: Sequence[Node], priorities: Sequence[int]
+    ) -> None:
+        self.sets: list[GatedSet] = []
+        self.slots = FreeSlots(nodes)
+        self.status = bytearray()
+        self.attempts = array("H")
+        self.set_of = array("i")
+        self.missing = array("i")
+        """By task: single tasks that it still waits for."""
+        self.unfinished: list[int] = []
+        """By set: tasks that have not finished."""
+        self.gates_left: list[int] = []
+        self.ready: list[deque[int]] = []
+        self.ready_sets: list[tuple[int, int]] = []
+        """Sets with ready tasks, as (-priority, set), sorted."""
+        self.placements: dict[int, Placement] = {}
+        """By bundle: the slots it holds.  A task that is launched alone is a bundle of its own."""
+        self.bundle_of: dict[int, int] = {}
+        """By task in flight: its bundle."""
+        self.bundled: dict[int, int] = {}
+        """By bundle of several: how many of its tasks are still to end."""
+        self.n_bundles = 0
+        self.failures: dict[int, int] = {}
+        """By task: failures since the run was begun or resumed."""
+        self.started_us: dict[int, int] = {}
+        """By running task of a set that bundles: when it started."""
+        self.observed: list[tuple[int, int]] = []
+        """By set: number and sum in microseconds of the durations seen; only where it bundles."""
+        self.shape_of: list[int] = []
+        """By set: the number of its shape."""
+        self.unsettled = True
+        """Whether anything became free or ready since the last decision."""
+        self.n_in_flight = 0
+        self.n_finished = 0
+        self._priority: list[int] = []
+        for gated, priority in zip(sets, priorities, strict=True):
+            self.open_set(gated, priority)
+        for index in range(len(self.sets)):
+            self._count_feeds(index)
+            self._release(index)
+
+    # What can be asked.
+
+    @property
+    def n_tasks(self) -> int:
+        """Tasks known."""
+        return len(self.status)
+
+    def in_flight(self) -> list[int]:
+        """Return the tasks that are launched or running, in order."""
+        return [task for task, status in enumerate(self.status) if status in (LAUNCHED, RUNNING)]
+
+    def failed(self) -> list[int]:
+        """Return the tasks that failed for good, in order."""
+        return [task for task, status in enumerate(self.status) if status == FAILED]
+
+    def complete(self, index: int) -> bool:
+        """Return whether every task of a set has finished."""
+        return self.unfinished[index] == 0
+
+    # Sets and tasks that come into being.
+
+    def open_set(self, gated: GatedSet, priority: int) -> int:
+        """Add a set with its first tasks and return its index."""
+        index = len(self.sets)
+        self.sets.append(gated)
+        self._priority.append(priority)
+        self.shape_of.append(self.slots.number(gated.shape))
+        self.unfinished.append(0)
+        self.gates_left.append(gated.gates)
+        self.ready.append(deque())
+        self.observed.append((0, 0))
+        self._add_tasks(index, gated.count)
+        return index
+
+    def _add_tasks(self, index: int, count: int) -> range:
+        first = len(self.status)
+        self.status.extend(bytes(count))
+        self.attempts.extend(array("H", bytes(2 * count)))
+        self.set_of.extend(array("i", [index]) * count)
+        self.missing.extend(array("i", bytes(4 * count)))
+        self.unfinished[index] += count
+        return range(first, first + count)
+
+    def _count_feeds(self, index: int) -> None:
+        gated = self.sets[index]
+        for producer, pattern in gated.fed_by:
+            for number in range(gated.count):
+                inputs = 1
+                if pattern is Pattern.GROUP:
+                    inputs = len(block(number, gated.count, self.sets[producer].count))
+                self.missing[gated.first_task + number] += inputs
+
+    # Events.
+
+    def apply(self, event: Event) -> None:
+        """Change the state by one event.
+
+        Raises
+        ------
+        ImpossibleEvent
+            If it cannot follow what came before.
+        """
+        match event:
+            case Launched():
+                self._launched(event)
+            case Started():
+                self._started(event)
+            case Finished():
+                self._finished(event)
+            case Failed():
+                self._failed(event)
+            case Lost() | Cancelled():
+                if self._current(event):
+                    self._end(event.task)
+                    self._make_ready(event.task, first=True)
+            case Submitted():
+                for task in self._add_tasks(event.set_index, event.added):
+                    if self.gates_left[event.set_index] == 0:
+                        self._make_ready(task)
+            case Dropped():
+                self._dropped(event)
+            case Resumed():
+                self._resumed(event)
+            case _:
+                assert_never(event)
+
+    def _launched(self, event: Launched) -> None:
+        task, attempt, _, placement, bundle, _ = event
+        if self.status[task] != READY or attempt != self.attempts[task] + 1:
+            raise self._impossible(event)
+        self.status[task] = LAUNCHED
+        self.attempts[task] = attempt
+        self.n_in_flight += 1
+        index = self.set_of[task]
+        queue = self.ready[index]
+        if queue[0] == task:
+            queue.popleft()
+        else:
+            queue.remove(task)
+        if not queue:
+            self._unlist(index)
+        self.bundle_of[task] = bundle
+        if bundle in self.placements:
+            self.bundled[bundle] = self.bundled.get(bundle, 1) + 1
+        else:
+            self.slots.take(placement)
+            self.placements[bundle] = placement
+            self.n_bundles = bundle + 1
+
+    def _started(self, event: Started) -> None:
+        task = event.task
+        if not self._current(event):
+            return
+        if self.status[task] != LAUNCHED:
+            raise self._impossible(event)
+        self.status[task] = RUNNING
+        if self.sets[self.set_of[task]].bundles:
+            self.started_us[task] = event.time_us
+
+    def _finished(self, event: Finished) -> None:
+        if not self._current(event):
+            return
+        task = event.task
+        index = self.set_of[task]
+        gated = self.sets[index]
+        if gated.bundles and task in self.started_us:
+            seen, total_us = self.observed[index]
+            self.observed[index] = (seen + 1, total_us + event.time_us - self.started_us[task])
+        self._end(task)
+        self.status[task] = FINISHED
+        self.n_finished += 1
+        self.unfinished[index] -= 1
+        if gated.feeds:
+            self._feed(task, gated)
+        if self.unfinished[index] == 0:
+            for consumer in gated.opens:
+                self.gates_left[consumer] -= 1
+                if self.gates_left[consumer] == 0:
+                    self._release(consumer)
+
+    def _failed(self, event: Failed) -> None:
+        if not self._current(event):
+            return
+        task = event.task
+        self._end(task)
+        failures = self.failures[task] = self.failures.get(task, 0) + 1
+        if failures <= self.sets[self.set_of[task]].retries:
+            self._make_ready(task, first=True)
+        else:
+            self.status[task] = FAILED
+
+    def _dropped(self, event: Dropped) -> None:
+        task = event.task
+        if self.status[task] not in (WAITING, READY):
+            raise self._impossible(event)
+        index = self.set_of[task]
+        if self.status[task] == READY:
+            self.ready[index].remove(task)
+            if not self.ready[index]:
+                self._unlist(index)
+        self.status[task] = DROPPED
+        self.unfinished[index] -= 1
+
+    def _resumed(self, event: Resumed) -> None:
+        if self.n_in_flight:
+            raise self._impossible(event)
+        self.failures.clear()
+        for task in self.failed():
+            self._make_ready(task)
+
+    # What events have in common.
+
+    def _current(self, event: Started | Finished | Failed | Lost | Cancelled) -> bool:
+        """Return whether the event is about the task's present attempt, and not a late one."""
+        task = event.task
+        if event.attempt == self.attempts[task] and self.status[task] in (LAUNCHED, RUNNING):
+            return True
+        if event.attempt > self.attempts[task] or event.attempt < 1:
+            raise self._impossible(event)
+        return False
+
+    def _end(self, task: int) -> None:
+        """Give back what the attempt held, unless others of its bundle still need it."""
+        self.n_in_flight -= 1
+        self.started_us.pop(task, None)
+        bundle = self.bundle_of.pop(task)
+        if bundle in self.bundled:
+            self.bundled[bundle] -= 1
+            if self.bundled[bundle]:
+                return
+            del self.bundled[bundle]
+        self.slots.release(self.placements.pop(bundle))
+        self.unsettled = True
+
+    def _feed(self, task: int, gated: GatedSet) -> None:
+        number = task - gated.first_task
+        for feed in gated.feeds:
+            consumer = self.sets[feed.consumer]
+            if feed.pattern is Pattern.GROUP:
+                number_fed = number * consumer.count // gated.count
+            else:
+                number_fed = number
+            fed = consumer.first_task + number_fed
+            self.missing[fed] -= 1
+            if self.missing[fed] == 0 and self.gates_left[feed.consumer] == 0:
+                self._make_ready(fed)
+
+    def _release(self, index: int) -> None:
+        """Make the tasks of a set ready whose single inputs are there, if its gates are open."""
+        gated = self.sets[index]
+        if self.gates_left[index] or not gated.count:
+            return
+        self.unsettled = True
+        tasks = range(gated.first_task, gated.first_task + gated.count)
+        if gated.fed_by or DROPPED in self.status[tasks.start : tasks.stop]:
+            for task in tasks:
+                if not self.missing[task] and self.status[task] == WAITING:
+                    self._make_ready(task)
+        else:
+            self.status[tasks.start : tasks.stop] = bytes([READY]) * gated.count
+            self.ready[index].extend(tasks)
+            insort(self.ready_sets, (-self._priority[index], index))
+
+    def _make_ready(self, task: int, *, first: bool = False) -> None:
+        index = self.set_of[task]
+        queue = self.ready[index]
+        if not queue:
+            insort(self.ready_sets, (-self._priority[index], index))
+        self.status[task] = READY
+        self.unsettled = True
+        if first:
+            queue.appendleft(task)
+        else:
+            queue.append(task)
+
+    def _unlist(self, index: int) -> None:
+        at = bisect_left(self.ready_sets, (-self._priority[index], index))
+        del self.ready_sets[at]
+
+    def _impossible(self, event: Event) -> ImpossibleEvent:
+        task = getattr(event, "task", None)
+        if task is None:
+            return ImpossibleEvent(f"{event} with {self.n_in_flight} tasks in flight")
+        gated = self.sets[self.set_of[task]]
+        return ImpossibleEvent(
+            f"{event}, but task {task} ({gated.name}.{task - gated.first_task}) is "
+            f"{Status(self.status[task]).name.lower()} in attempt {self.attempts[task]}, with "
+            f"{self.failures.get(task, 0)} failures"
+        )

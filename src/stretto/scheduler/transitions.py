@@ -1,0 +1,72 @@
+"""The life of a task, as a table.
+
+The table is the specification: what is not in it cannot happen, and is a bug of ours if it does.
+`diagram` draws it for the documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+
+from stretto.scheduler.events import (
+    Cancelled,
+    Dropped,
+    Failed,
+    Finished,
+    Launched,
+    Lost,
+    Resumed,
+    Started,
+)
+
+__all__ = ["TRANSITIONS", "Status", "diagram"]
+
+
+class Status(IntEnum):
+    """Where a task is in its life."""
+
+    WAITING = 0
+    """It waits for its input."""
+    READY = 1
+    """It could run."""
+    LAUNCHED = 2
+    """We asked for it to start."""
+    RUNNING = 3
+    FINISHED = 4
+    FAILED = 5
+    """Its last retry failed."""
+    DROPPED = 6
+    """It is not wanted anymore."""
+
+
+TRANSITIONS: Mapping[tuple[Status, type], tuple[Status, ...]] = {
+    (Status.READY, Launched): (Status.LAUNCHED,),
+    (Status.LAUNCHED, Started): (Status.RUNNING,),
+    (Status.LAUNCHED, Finished): (Status.FINISHED,),
+    (Status.RUNNING, Finished): (Status.FINISHED,),
+    (Status.LAUNCHED, Failed): (Status.READY, Status.FAILED),
+    (Status.RUNNING, Failed): (Status.READY, Status.FAILED),
+    (Status.LAUNCHED, Lost): (Status.READY,),
+    (Status.RUNNING, Lost): (Status.READY,),
+    (Status.LAUNCHED, Cancelled): (Status.READY,),
+    (Status.RUNNING, Cancelled): (Status.READY,),
+    (Status.WAITING, Dropped): (Status.DROPPED,),
+    (Status.READY, Dropped): (Status.DROPPED,),
+    (Status.FAILED, Resumed): (Status.READY,),
+}
+"""What each event may make of a task; two outcomes where the retries left decide.
+
+A waiting task becomes ready without an event of its own: when the last of its inputs finishes.
+"""
+
+
+def diagram() -> str:
+    """Return the table as a Mermaid state diagram."""
+    lines = ["stateDiagram-v2", "    [*] --> waiting", "    waiting --> ready: inputs there"]
+    for (before, event), afters in TRANSITIONS.items():
+        lines += [
+            f"    {before.name.lower()} --> {after.name.lower()}: {event.__name__}"
+            for after in afters
+        ]
+    return "\n".join(lines)

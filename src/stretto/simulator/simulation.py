@@ -1,0 +1,55 @@
+"""Simulate a workflow: description, platform, mode and seed in, trace out."""
+
+from __future__ import annotations
+
+from stretto.platform import Platform, check_fits
+from stretto.scheduler import Mode, Rule, State, critical_path, gated_sets
+from stretto.simulator.virtual import play
+from stretto.simulator.world import DrawnWorld, Overheads, World
+from stretto.trace import Kind, Trace, TraceBuilder
+from stretto.workflow import Workflow, expand
+
+__all__ = ["simulate"]
+
+
+def simulate(
+    workflow: Workflow,
+    platform: Platform,
+    *,
+    mode: Mode | str = Mode.ASYNCHRONOUS,
+    seed: int = 0,
+    overheads: Overheads | None = None,
+    rule: Rule = critical_path,
+    world: World | None = None,
+) -> Trace:
+    """Return what would happen: the runtime's scheduler on a virtual clock.
+
+    Parameters
+    ----------
+    workflow, platform
+        What runs on what.
+    mode
+        Sequential, asynchronous or task-level.
+    seed
+        Seed of the durations; the same seed gives the same trace, to the microsecond.
+    overheads
+        What the engine costs; nothing unless given.
+    rule
+        Which set goes first.
+    world
+        What becomes of each attempt; drawn from the description's durations unless given.
+
+    Raises
+    ------
+    WorkflowError
+        If a task fits on no node, or a duration is not known.
+    """
+    check_fits(workflow, platform)
+    expansion = expand(workflow)
+    sets = gated_sets(expansion, Mode(mode))
+    state = State(sets, platform.nodes, rule(sets))
+    builder = TraceBuilder()
+
+    world = DrawnWorld(expansion, seed) if world is None else world
+    play(state, world, overheads=overheads or Overheads(), observe=builder.add)
+    return builder.trace(workflow, platform, mode=Mode(mode), seed=seed, kind=Kind.SIMULATED)

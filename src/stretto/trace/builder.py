@@ -1,0 +1,126 @@
+"""A trace from events: the same for a simulation, a run and a journal read back."""
+
+from __future__ import annotations
+
+from array import array
+from typing import assert_never
+
+import numpy as np
+
+from stretto.platform import Placement, Platform
+from stretto.scheduler import (
+    Cancelled,
+    Dropped,
+    Event,
+    Failed,
+    Finished,
+    Launched,
+    Lost,
+    Resumed,
+    Started,
+    Submitted,
+)
+from stretto.trace.record import UNKNOWN_US, Kind, Note, Outcome, Trace
+from stretto.workflow import Workflow
+
+__all__ = ["TraceBuilder"]
+
+
+class TraceBuilder:
+    """Rows of a trace, one an attempt, filled as events arrive."""
+
+    def __init__(self) -> None:
+        self._row_of: dict[int, int] = {}
+        """By task: the row of its latest attempt."""
+        self._task = array("q")
+        self._attempt = array("q")
+        self._launched_us = array("q")
+        self._started_us = array("q")
+        self._ended_us = array("q")
+        self._outcome = bytearray()
+        self._placements: list[Placement] = []
+        self._reasons: dict[int, str] = {}
+        self._inputs: dict[int, tuple[tuple[str, int | None], ...]] = {}
+        self._notes: list[Note] = []
+
+    def add(self, event: Event) -> None:
+        """Record one event; what the scheduler took for late is not recorded either."""
+        match event:
+            case Launched():
+                self._launched(event)
+            case Started():
+                row = self._row_of[event.task]
+                if self._attempt[row] == event.attempt:
+                    self._started_us[row] = event.time_us
+            case Finished():
+                self._end(event, Outcome.FINISHED)
+            case Failed():
+                self._end(event, Outcome.FAILED, event.reason)
+            case Lost():
+                self._end(event, Outcome.LOST, event.reason)
+            case Cancelled():
+                self._end(event, Outcome.CANCELLED)
+            case Resumed():
+                self.note(event.time_us, "resumed")
+            case Submitted() | Dropped():
+                pass
+            case _:
+                assert_never(event)
+
+    def note(self, time_us: int, text: str) -> None:
+        """Record something that befell the run as a whole."""
+        self._notes.append(Note(time_us, text))
+
+    def trace(
+        self,
+        workflow: Workflow,
+        platform: Platform,
+        *,
+        mode: str,
+        seed: int,
+        kind: Kind,
+        time_scale: float = 1.0,
+    ) -> Trace:
+        """Return what was recorded so far."""
+        return Trace(
+            workflow=workflow,
+            platform=platform,
+            mode=mode,
+            seed=seed,
+            kind=kind,
+            task=np.array(self._task, dtype=np.int64),
+            attempt=np.array(self._attempt, dtype=np.int64),
+            launched_us=np.array(self._launched_us, dtype=np.int64),
+            started_us=np.array(self._started_us, dtype=np.int64),
+            ended_us=np.array(self._ended_us, dtype=np.int64),
+            outcome=np.frombuffer(bytes(self._outcome), dtype=np.int8),
+            placements=tuple(self._placements),
+            reasons=dict(self._reasons),
+            inputs=dict(self._inputs),
+            notes=tuple(self._notes),
+            time_scale=time_scale,
+        )
+
+    def _launched(self, event: Launched) -> None:
+        row = len(self._outcome)
+        self._row_of[event.task] = row
+        self._task.append(event.task)
+        self._attempt.append(event.attempt)
+        self._launched_us.append(event.time_us)
+        self._started_us.append(UNKNOWN_US)
+        self._ended_us.append(UNKNOWN_US)
+        self._outcome.append(Outcome.RUNNING)
+        self._placements.append(event.placement)
+        if event.inputs:
+            self._inputs[row] = event.inputs
+
+    def _end(
+        self, event: Finished | Failed | Lost | Cancelled, outcome: Outcome, reason: str = ""
+    ) -> None:
+        row = self._row_of[event.task]
+        if self._attempt[row] != event.attempt or self._outcome[row] != Outcome.RUNNING:
+            return
+        self._ended_us[row] = event.time_us
+        self._outcome[row] = outcome
+        if reason:
+            self._reasons[row] = reason
