@@ -1,1 +1,48 @@
-"""Plan, simulate and run ML-driven HPC workflows asynchronously."""
+"""Plan, simulate and run ML-driven HPC workflows asynchronously.
+
+Describe a workflow once, then `plan` what overlapping would gain, `simulate` it, `run` it in any
+mode, and `resume` a run that was stopped.
+"""
+
+from stretto.errors import BackendError, StrettoError, WorkflowError
+from stretto.executor import Executor
+from stretto.planning import Plan, plan
+from stretto.platform import Node, Platform, platform_named
+from stretto.report import write_report
+from stretto.reporting import RunReport, report_of
+from stretto.resources import Resources
+from stretto.running import Run, resume, run
+from stretto.scheduler import Mode
+from stretto.simulator import Overheads, simulate
+from stretto.trace import Trace, read_trace
+from stretto.workflow import Dependency, Pattern, TaskSet, Workflow, read_workflow, write_workflow
+
+__all__ = [
+    "BackendError",
+    "Dependency",
+    "Executor",
+    "Mode",
+    "Node",
+    "Overheads",
+    "Pattern",
+    "Plan",
+    "Platform",
+    "Resources",
+    "Run",
+    "RunReport",
+    "StrettoError",
+    "TaskSet",
+    "Trace",
+    "Workflow",
+    "WorkflowError",
+    "plan",
+    "platform_named",
+    "read_trace",
+    "read_workflow",
+    "report_of",
+    "resume",
+    "run",
+    "simulate",
+    "write_report",
+    "write_workflow",
+]

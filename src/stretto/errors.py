@@ -8,6 +8,8 @@ The third kind, our own bugs, are assertions and stop the program.
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = ["BackendError", "StrettoError", "WorkflowError"]
 
 
@@ -37,6 +39,9 @@ class WorkflowError(StrettoError):
         self.source = source
         super().__init__(message, path, source)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _workflow_error, (self.message, self.path, self.source)
+
     def __str__(self) -> str:
         where = ".".join(str(key) for key in self.path)
         parts = [part for part in (self.source, where) if part]
@@ -63,5 +68,21 @@ class BackendError(StrettoError):
         self.retryable = retryable
         super().__init__(message, retryable)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _backend_error, (self.message, self.retryable)
+
     def __str__(self) -> str:
         return self.message
+
+
+# Errors cross process boundaries, and keyword-only arguments are not pickled by default.
+
+
+def _workflow_error(
+    message: str, path: tuple[str | int, ...], source: str | None
+) -> WorkflowError:
+    return WorkflowError(message, path=path, source=source)
+
+
+def _backend_error(message: str, retryable: bool) -> BackendError:
+    return BackendError(message, retryable=retryable)

@@ -23,6 +23,9 @@ GPU_MILLI = 1000
 LONGEST_SECONDS = 10 * 365 * 86_400
 """Limit on any duration: ten years."""
 
+MOST_MIB = 1 << 40
+"""Limit on any amount of memory."""
+
 _MIB_PER_UNIT = {
     "": 1.0,
     "kib": 1 / 1024,
@@ -47,7 +50,7 @@ def seconds_to_us(seconds: float) -> int:
     """
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise WorkflowError(f"expected a number of seconds, found {seconds!r}")
-    if not math.isfinite(seconds):
+    if not _is_finite(seconds):
         raise WorkflowError(f"expected a finite number of seconds, found {seconds}")
     if not 0 <= seconds <= LONGEST_SECONDS:
         raise WorkflowError(f"expected 0 to {LONGEST_SECONDS} seconds, found {seconds}")
@@ -67,7 +70,7 @@ def gpus_to_milli(gpus: float) -> int:
     WorkflowError
         If `gpus` is negative, not finite, or above one and not whole.
     """
-    if isinstance(gpus, bool) or not isinstance(gpus, int | float) or not math.isfinite(gpus):
+    if isinstance(gpus, bool) or not isinstance(gpus, int | float) or not _is_finite(gpus):
         raise WorkflowError(f"expected a number of GPUs, found {gpus!r}")
     milli = round(gpus * GPU_MILLI)
     if milli < 0 or (milli == 0 and gpus != 0):
@@ -85,7 +88,7 @@ def memory_to_mib(memory: float | str) -> int:
     memory
         MiB as a number, or text such as ``"4 GiB"`` or ``"512MB"``.
     """
-    if isinstance(memory, bool):
+    if isinstance(memory, bool) or not isinstance(memory, str | int | float):
         raise WorkflowError(f"expected an amount of memory, found {memory!r}")
     if isinstance(memory, str):
         match = _MEMORY.fullmatch(memory)
@@ -94,6 +97,14 @@ def memory_to_mib(memory: float | str) -> int:
         mib = float(match[1]) * _MIB_PER_UNIT[match[2].lower()]
     else:
         mib = memory
-    if not math.isfinite(mib) or mib < 0:
-        raise WorkflowError(f"expected memory of 0 or more, found {memory!r}")
+    if not _is_finite(mib) or not 0 <= mib <= MOST_MIB:
+        raise WorkflowError(f"expected memory of 0 to {MOST_MIB} MiB, found {memory!r}")
     return math.ceil(mib)
+
+
+def _is_finite(number: float) -> bool:
+    """Return whether a float holds it; whole numbers of Python's grow beyond."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False

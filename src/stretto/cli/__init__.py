@@ -1,1 +1,5 @@
 """The command line."""
+
+from stretto.cli.app import main
+
+__all__ = ["main"]

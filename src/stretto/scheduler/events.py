@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from stretto.platform import Placement
+from stretto.scheduler.gates import GatedSet
 
 __all__ = [
     "Cancelled",
@@ -22,12 +23,20 @@ __all__ = [
     "Finished",
     "Launched",
     "Lost",
+    "Opened",
     "Resumed",
     "Started",
     "Submitted",
 ]
 
 Inputs = tuple[tuple[str, int | None], ...]
+
+
+class Opened(NamedTuple):
+    """A set came into being while the run is on."""
+
+    gated: GatedSet
+    priority: int
 
 
 class Submitted(NamedTuple):
@@ -111,4 +120,4 @@ class Resumed(NamedTuple):
     time_us: int
 
 
-Event = Submitted | Launched | Started | Finished | Failed | Lost | Cancelled | Dropped | Resumed
+Event = Opened | Submitted | Launched | Started | Finished | Failed | Lost | Cancelled | Dropped | Resumed

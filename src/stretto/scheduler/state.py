@@ -30,6 +30,7 @@ from stretto.scheduler.events import (
     Finished,
     Launched,
     Lost,
+    Opened,
     Resumed,
     Started,
     Submitted,
@@ -96,9 +97,10 @@ class State:
         """Whether anything became free or ready since the last decision."""
         self.n_in_flight = 0
         self.n_finished = 0
+        self.n_dropped = 0
         self._priority: list[int] = []
         for gated, priority in zip(sets, priorities, strict=True):
-            self.open_set(gated, priority)
+            self._open(gated, priority)
         for index in range(len(self.sets)):
             self._count_feeds(index)
             self._release(index)
@@ -124,8 +126,7 @@ class State:
 
     # Sets and tasks that come into being.
 
-    def open_set(self, gated: GatedSet, priority: int) -> int:
-        """Add a set with its first tasks and return its index."""
+    def _open(self, gated: GatedSet, priority: int) -> None:
         index = len(self.sets)
         self.sets.append(gated)
         self._priority.append(priority)
@@ -135,7 +136,6 @@ class State:
         self.ready.append(deque())
         self.observed.append((0, 0))
         self._add_tasks(index, gated.count)
-        return index
 
     def _add_tasks(self, index: int, count: int) -> range:
         first = len(self.status)
@@ -178,6 +178,8 @@ class State:
                 if self._current(event):
                     self._end(event.task)
                     self._make_ready(event.task, first=True)
+            case Opened():
+                self._open(event.gated, event.priority)
             case Submitted():
                 for task in self._add_tasks(event.set_index, event.added):
                     if self.gates_left[event.set_index] == 0:
@@ -264,6 +266,7 @@ class State:
             if not self.ready[index]:
                 self._unlist(index)
         self.status[task] = DROPPED
+        self.n_dropped += 1
         self.unfinished[index] -= 1
 
     def _resumed(self, event: Resumed) -> None:

@@ -1,6 +1,6 @@
 """The simulator: the runtime's own scheduler on a virtual clock."""
 
 from stretto.simulator.simulation import simulate
-from stretto.simulator.world import DrawnWorld, Overheads, World, drawn_durations_us
+from stretto.simulator.world import DrawnWorld, Overheads, World
 
-__all__ = ["DrawnWorld", "Overheads", "World", "drawn_durations_us", "simulate"]
+__all__ = ["DrawnWorld", "Overheads", "World", "simulate"]

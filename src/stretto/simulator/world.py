@@ -1,21 +1,13 @@
-"""The world of a simulation: what really happens to tasks, which the scheduler only believes.
-
-Durations are drawn once a seed, set by set, each set from a stream of its own: a task's duration
-depends on the seed, its set, its iteration and its number, and on nothing else.  So all modes and
-rules are compared on the same draws, and an emulated run meets the same durations.
-"""
+"""The world of a simulation: what really happens to tasks, which the scheduler only believes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
+from stretto.workflow import Expansion, drawn_durations_us
 
-from stretto.errors import WorkflowError
-from stretto.workflow import Expansion
-
-__all__ = ["DrawnWorld", "Overheads", "World", "drawn_durations_us"]
+__all__ = ["DrawnWorld", "Overheads", "World"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,26 +49,3 @@ class DrawnWorld:
     def failure(self, task: int, attempt: int) -> str | None:  # noqa: ARG002 - nothing fails
         """Return `None`."""
         return None
-
-
-def drawn_durations_us(expansion: Expansion, seed: int) -> list[int]:
-    """Return the duration of every task in microseconds, in the order of serial numbers.
-
-    Raises
-    ------
-    WorkflowError
-        If a task set has no duration.
-    """
-    durations: list[int] = []
-    places = {task_set.name: place for place, task_set in enumerate(expansion.workflow.task_sets)}
-    for instance in expansion.instances:
-        name = instance.task_set.name
-        duration = instance.task_set.duration
-        if duration is None:
-            raise WorkflowError(
-                "no duration is known; give one, or take it from a run",
-                path=("task_sets", name, "duration"),
-            )
-        rng = np.random.default_rng([seed, places[name], instance.iteration])
-        durations += duration.draw(rng, instance.count).tolist()
-    return durations

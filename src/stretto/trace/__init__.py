@@ -1,6 +1,23 @@
 """Traces: the record of a run, its journal on disk, and what is exported from it."""
 
 from stretto.trace.builder import TraceBuilder
+from stretto.trace.codec import mask_from_text, mask_to_text
+from stretto.trace.journal import Header, Journal, read_events, read_header, read_trace, trim
 from stretto.trace.record import UNKNOWN_US, Kind, Note, Outcome, Trace
 
-__all__ = ["UNKNOWN_US", "Kind", "Note", "Outcome", "Trace", "TraceBuilder"]
+__all__ = [
+    "UNKNOWN_US",
+    "Header",
+    "Journal",
+    "Kind",
+    "Note",
+    "Outcome",
+    "Trace",
+    "TraceBuilder",
+    "mask_from_text",
+    "mask_to_text",
+    "read_events",
+    "read_header",
+    "read_trace",
+    "trim",
+]

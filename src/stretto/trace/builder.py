@@ -16,6 +16,7 @@ from stretto.scheduler import (
     Finished,
     Launched,
     Lost,
+    Opened,
     Resumed,
     Started,
     Submitted,
@@ -62,7 +63,7 @@ class TraceBuilder:
                 self._end(event, Outcome.CANCELLED)
             case Resumed():
                 self.note(event.time_us, "resumed")
-            case Submitted() | Dropped():
+            case Opened() | Submitted() | Dropped():
                 pass
             case _:
                 assert_never(event)

@@ -1,0 +1,5 @@
+"""``python -m stretto.cli``: the same as ``stretto``."""
+
+from stretto.cli.app import main
+
+main()

@@ -1,0 +1,325 @@
+"""The commands.  Each is a few lines around a public function; readers take ``--json``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from stretto.analysis import utilisation
+from stretto.apps.paper import workload
+from stretto.cli.exits import Exit, exit_of
+from stretto.cli.graph_view import GraphFormat, graph_text
+from stretto.cli.plan_view import print_plan
+from stretto.cli.progress import shown
+from stretto.cli.state_view import replayed, story, task_named
+from stretto.cli.texts import percent, seconds
+from stretto.errors import BackendError, WorkflowError
+from stretto.planning import plan as make_plan
+from stretto.platform import Platform, check_fits, platform_named
+from stretto.report import write_report
+from stretto.reporting import report_of
+from stretto.running import Run, cancel_run
+from stretto.running import resume as resume_run
+from stretto.running import run as run_workflow
+from stretto.scheduler import Mode, Status
+from stretto.simulator import simulate as simulate_workflow
+from stretto.trace import Trace
+from stretto.workflow import Workflow, expand, read_workflow, write_workflow
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Plan, simulate and run ML-driven workflows asynchronously.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+PAPER = "paper:"
+STARTER = Path(__file__).parent / "starter"
+
+File = Annotated[
+    str, typer.Argument(metavar="FILE", help="A description (YAML or TOML), or paper:NAME.")
+]
+RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")]
+Where = Annotated[
+    str | None,
+    typer.Option("--platform", help="local, local:CORES, summit:16, or a file with nodes."),
+]
+InMode = Annotated[Mode, typer.Option("--mode", help="How much may overlap.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all that is drawn.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
+
+
+def main() -> None:
+    """Run the command line; a user's error is one line, never a traceback."""
+    errors = Console(stderr=True, soft_wrap=True)
+    try:
+        app()
+    except WorkflowError as error:
+        errors.print(f"stretto: {error}", markup=False, highlight=False)
+        sys.exit(Exit.USAGE)
+    except BackendError as error:
+        again = " (trying again may help)" if error.retryable else ""
+        errors.print(f"stretto: {error}{again}", markup=False, highlight=False)
+        sys.exit(Exit.FAILED)
+    except KeyboardInterrupt:
+        sys.exit(Exit.INTERRUPTED)
+
+
+@app.command()
+def init(
+    directory: Annotated[Path, typer.Argument(metavar="DIR")] = Path("stretto-starter"),
+) -> None:
+    """Write a small workflow that runs, to start from."""
+    if directory.exists() and any(directory.iterdir()):
+        raise WorkflowError("is there already and not empty", source=str(directory))
+    directory.mkdir(parents=True, exist_ok=True)
+    for source in sorted(STARTER.glob("*.*")):
+        shutil.copyfile(source, directory / source.name)
+    print(f"{directory}/workflow.yaml is ready: stretto run {directory}/workflow.yaml")
+
+
+@app.command()
+def validate(file: File, platform: Where = None) -> None:
+    """Check a description, and whether its tasks fit on a platform."""
+    workflow = _workflow(file)
+    line = f"{workflow.name}: {len(workflow.task_sets)} task sets, {workflow.n_tasks} tasks"
+    where = _where(workflow, platform)
+    if where is not None:
+        check_fits(workflow, where)
+        line += f", every one fits on {where.name}"
+    print(line)
+
+
+@app.command()
+def graph(
+    file: File,
+    form: Annotated[GraphFormat, typer.Option("--format")] = GraphFormat.TEXT,
+    expanded: Annotated[bool, typer.Option(help="Print the description as understood.")] = False,
+) -> None:
+    """Show what waits for what."""
+    workflow = _workflow(file)
+    print(write_workflow(workflow) if expanded else graph_text(workflow, form))
+
+
+@app.command()
+def plan(file: File, platform: Where = None, seed: Seed = 0, as_json: Json = False) -> None:
+    """Say what asynchronous execution would gain, before anything is run."""
+    made = make_plan(_workflow(file), platform=platform, seed=seed)
+    if as_json:
+        _print_json(made.to_json())
+    else:
+        print_plan(Console(), made)
+
+
+@app.command()
+def simulate(
+    file: File,
+    mode: Annotated[Mode | None, typer.Option("--mode", help="One mode; all unless given.")] = None,
+    platform: Where = None,
+    seed: Seed = 0,
+    report: Annotated[Path | None, typer.Option(help="Write a report to this file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Play a workflow on a virtual clock, with the scheduler that would run it."""
+    workflow = _workflow(file)
+    where = _where(workflow, platform) or platform_named("local")
+    modes = [mode] if mode is not None else list(Mode)
+    traces = [simulate_workflow(workflow, where, mode=one, seed=seed) for one in modes]
+    if report is not None:
+        write_report(report, traces, title=workflow.name)
+    summaries = [_summary(trace) for trace in traces]
+    if as_json:
+        _print_json({"workflow": workflow.name, "platform": where.name, "modes": summaries})
+    else:
+        _print_summaries(summaries)
+
+
+@app.command()
+def run(
+    file: File,
+    mode: InMode = Mode.ASYNCHRONOUS,
+    platform: Where = None,
+    run_dir: Annotated[Path | None, typer.Option(help="Where to keep the run.")] = None,
+    seed: Seed = 0,
+    emulate: Annotated[
+        bool, typer.Option("--emulate", help="Replace every task by a timed stand-in.")
+    ] = False,
+    time_scale: Annotated[
+        float, typer.Option(help="Workflow seconds in a real second, when emulating.")
+    ] = 1.0,
+    as_json: Json = False,
+) -> None:
+    """Run a workflow, on this machine or emulated."""
+    workflow = _workflow(file)
+    console = Console(stderr=as_json)
+    expansion = expand(workflow)
+    with shown(console, expansion, [0] * len(expansion.instances)) as observe:
+        ended = run_workflow(
+            workflow,
+            platform=platform,
+            mode=mode,
+            run_dir=run_dir,
+            seed=seed,
+            emulate=emulate,
+            time_scale=time_scale,
+            description=None if file.startswith(PAPER) else Path(file),
+            observe=observe,
+        )
+    _end(ended, as_json)
+
+
+@app.command()
+def resume(run_dir: RunDir, as_json: Json = False) -> None:
+    """Go on with a run that was stopped, killed or had failed."""
+    replay = replayed(run_dir)
+    done = [
+        instance.count - replay.state.unfinished[instance.index]
+        for instance in replay.expansion.instances
+    ]
+    with shown(Console(stderr=as_json), replay.expansion, done) as observe:
+        ended = resume_run(run_dir, observe=observe)
+    _end(ended, as_json)
+
+
+@app.command()
+def cancel(run_dir: RunDir) -> None:
+    """End a run that is driven on this machine; it can be resumed."""
+    cancel_run(run_dir)
+
+
+@app.command()
+def status(run_dir: RunDir, as_json: Json = False) -> None:
+    """Say how far a run is; it may be on."""
+    state = replayed(run_dir).to_json()
+    if as_json:
+        _print_json(state)
+        return
+    how = "is being driven" if state["driven"] else "is not being driven"
+    print(
+        f"{state['workflow']} ({state['mode']}, {state['kind']}) {how}: {state['finished']} of "
+        f"{state['tasks']} tasks finished, {state['in_flight']} in flight, "
+        f"{state['failed']} failed, after {seconds(state['time_s'])}"
+    )
+    table = Table()
+    table.add_column("task set")
+    for one in Status:
+        table.add_column(one.name.lower(), justify="right")
+    for row in state["sets"]:
+        counts = [str(row[one.name.lower()] or "·") for one in Status]
+        table.add_row(f"{row['set']}\\[{row['iteration']}]", *counts)
+    Console().print(table)
+    for note in state["notes"]:
+        print(note)
+
+
+@app.command()
+def report(
+    run_dir: RunDir,
+    output: Annotated[Path | None, typer.Option(help="File to write; in the run by default.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the report of a run: predicted beside measured, timeline, utilisation."""
+    made = report_of(run_dir, output=output)
+    if as_json:
+        _print_json({"report": str(made.path), **_summary(made.trace)})
+    else:
+        print(made.path)
+
+
+@app.command()
+def explain(
+    run_dir: RunDir,
+    task: Annotated[str, typer.Argument(help="Such as simulation[2].17.")],
+    as_json: Json = False,
+) -> None:
+    """Tell a task's story: when it was launched and where, or why it is not running."""
+    replay = replayed(run_dir)
+    lines = list(story(replay, task_named(replay.expansion, task)))
+    if as_json:
+        _print_json({"task": task, "story": lines})
+    else:
+        print("\n".join(lines))
+
+
+def _workflow(file: str) -> Workflow:
+    if file.startswith(PAPER):
+        return workload(file.removeprefix(PAPER))
+    return read_workflow(file)
+
+
+def _where(workflow: Workflow, platform: str | None) -> Platform | None:
+    name = platform or workflow.platform
+    return None if name is None else platform_named(name)
+
+
+def _end(ended: Run, as_json: bool) -> None:
+    """Print how a run ended, write its report, and exit accordingly."""
+    made = report_of(ended.directory)
+    code = exit_of(ended)
+    summary = _summary(made.trace)
+    if as_json:
+        _print_json(
+            {
+                "run_dir": str(ended.directory),
+                "ending": ended.ending.value,
+                "report": str(made.path),
+                **summary,
+            }
+        )
+    else:
+        _print_summaries([summary])
+        print(f"{ended.ending.value}; run {ended.directory}; report {made.path}")
+        if code not in (Exit.DONE, Exit.FAILED):
+            print(f"go on with: stretto resume {ended.directory}")
+        _print_failures(made.trace)
+    raise typer.Exit(code)
+
+
+def _print_failures(trace: Trace) -> None:
+    expansion = trace.expansion()
+    for row, reason in list(trace.reasons.items())[-5:]:
+        name = expansion.task_name(int(trace.task[row]))
+        last = reason.strip().splitlines()[-1] if reason.strip() else "failed"
+        print(f"{name}, attempt {trace.attempt[row]}: {last}", file=sys.stderr)
+
+
+def _summary(trace: Trace) -> dict[str, Any]:
+    use = utilisation(trace)
+    return {
+        "mode": trace.mode,
+        "kind": str(trace.kind),
+        "tasks": trace.workflow.n_tasks,
+        "finished": trace.n_finished,
+        "ttx_s": trace.ttx_us / 1e6,
+        "core_utilisation": use.cores,
+        "gpu_utilisation": use.gpus,
+    }
+
+
+def _print_summaries(summaries: list[dict[str, Any]]) -> None:
+    table = Table()
+    table.add_column("mode")
+    for heading in ("finished", "TTX", "cores busy", "GPUs busy"):
+        table.add_column(heading, justify="right")
+    for one in summaries:
+        table.add_row(
+            f"{one['kind']}, {one['mode']}",
+            f"{one['finished']} of {one['tasks']}",
+            seconds(one["ttx_s"]),
+            percent(one["core_utilisation"]),
+            percent(one["gpu_utilisation"]),
+        )
+    Console().print(table)
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    print(json.dumps(value, indent=2))

@@ -1,0 +1,72 @@
+"""The dependency graph of task sets, as text, Mermaid or Graphviz."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import assert_never
+
+from stretto.workflow import Dependency, Workflow
+
+__all__ = ["GraphFormat", "graph_text"]
+
+
+class GraphFormat(StrEnum):
+    """Ways to write a graph."""
+
+    TEXT = "text"
+    MERMAID = "mermaid"
+    DOT = "dot"
+
+
+def graph_text(workflow: Workflow, form: GraphFormat) -> str:
+    """Return the graph of one iteration, edges to the next one marked."""
+    match form:
+        case GraphFormat.TEXT:
+            return "\n".join(_lines(workflow))
+        case GraphFormat.MERMAID:
+            return "\n".join(_mermaid(workflow))
+        case GraphFormat.DOT:
+            return "\n".join(_dot(workflow))
+        case _:
+            assert_never(form)
+
+
+def _label(one: Dependency) -> str:
+    if not one.previous:
+        return str(one.pattern)
+    return f"{one.pattern}, previous iteration, staleness {one.staleness}"
+
+
+def _lines(workflow: Workflow) -> list[str]:
+    lines = [f"{workflow.name}: {workflow.n_tasks} tasks in {workflow.iterations} iterations"]
+    for number, stage in enumerate(workflow.stages):
+        lines.append(f"stage {number}")
+        for name in stage:
+            task_set = workflow[name]
+            lines.append(f"  {name}: {task_set.tasks} tasks, {task_set.resources} each")
+            lines += [f"    waits for {one.on} ({_label(one)})" for one in task_set.after]
+    return lines
+
+
+def _mermaid(workflow: Workflow) -> list[str]:
+    lines = ["graph LR"]
+    for task_set in workflow.task_sets:
+        lines.append(f'    {task_set.name}["{task_set.name} × {task_set.tasks}"]')
+    for task_set in workflow.task_sets:
+        for one in task_set.after:
+            arrow = "-." if one.previous else "--"
+            head = ".->" if one.previous else "-->"
+            lines.append(f'    {one.on} {arrow} "{_label(one)}" {head} {task_set.name}')
+    return lines
+
+
+def _dot(workflow: Workflow) -> list[str]:
+    lines = [f'digraph "{workflow.name}" {{', "    rankdir=LR; node [shape=box];"]
+    for task_set in workflow.task_sets:
+        lines.append(f'    "{task_set.name}" [label="{task_set.name} × {task_set.tasks}"];')
+    for task_set in workflow.task_sets:
+        for one in task_set.after:
+            style = ", style=dashed" if one.previous else ""
+            edge = f'"{one.on}" -> "{task_set.name}"'
+            lines.append(f'    {edge} [label="{_label(one)}"{style}];')
+    return [*lines, "}"]

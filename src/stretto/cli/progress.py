@@ -1,0 +1,126 @@
+"""Progress of a run: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from stretto.running import Observer
+from stretto.scheduler import Event, Failed, Finished, Resumed
+from stretto.workflow import Expansion
+
+__all__ = ["shown"]
+
+MOST_BARS = 24
+"""With more sets than this times iterations, a bar shows all iterations of a set together."""
+
+
+@contextlib.contextmanager
+def shown(console: Console, expansion: Expansion, done: Sequence[int]) -> Iterator[Observer]:
+    """Show progress while the context is open; what it yields observes the run.
+
+    Parameters
+    ----------
+    console
+        Where to show it.
+    expansion
+        What is run.
+    done
+        By instance: tasks that had finished before.
+    """
+    if console.is_terminal:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[failed]}", style="red"),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=console) as progress:
+            yield _Bars(progress, expansion, done)
+    else:
+        yield _Lines(console, expansion, done)
+
+
+class _Counts:
+    """How many tasks of each set have finished."""
+
+    def __init__(self, expansion: Expansion, done: Sequence[int]) -> None:
+        self.expansion = expansion
+        self.firsts = [instance.first_task for instance in expansion.instances]
+        self.done = list(done)
+
+    def instance(self, task: int) -> int:
+        return bisect_right(self.firsts, task) - 1
+
+
+class _Lines(_Counts):
+    """A line for each set that is complete, and for each failure."""
+
+    def __init__(self, console: Console, expansion: Expansion, done: Sequence[int]) -> None:
+        super().__init__(expansion, done)
+        self._console = console
+
+    def __call__(self, now_us: int, events: Sequence[Event]) -> None:
+        for event in events:
+            match event:
+                case Finished(task, _, _):
+                    index = self.instance(task)
+                    self.done[index] += 1
+                    instance = self.expansion.instances[index]
+                    if self.done[index] == instance.count:
+                        self._say(now_us, f"{instance.name}: all {instance.count} finished")
+                case Failed(task, attempt, _, reason):
+                    name = self.expansion.task_name(task)
+                    first = reason.strip().splitlines()[-1] if reason.strip() else "failed"
+                    self._say(now_us, f"{name}: attempt {attempt} failed: {first}")
+                case Resumed():
+                    self._say(now_us, "resumed")
+                case _:
+                    pass
+
+    def _say(self, now_us: int, text: str) -> None:
+        self._console.print(f"[{now_us / 1e6:10.3f} s] {text}", markup=False, highlight=False)
+
+
+class _Bars(_Counts):
+    """A bar for each set, or for each set and iteration where these are few."""
+
+    def __init__(self, progress: Progress, expansion: Expansion, done: Sequence[int]) -> None:
+        super().__init__(expansion, done)
+        self._progress = progress
+        self._failed: dict[TaskID, int] = {}
+        joined = len(expansion.instances) > MOST_BARS
+        bars: dict[str, TaskID] = {}
+        self._bar_of: list[TaskID] = []
+        for instance in expansion.instances:
+            name = instance.task_set.name if joined else instance.name
+            if name not in bars:
+                bars[name] = progress.add_task(name, total=0, failed="")
+            bar = bars[name]
+            self._bar_of.append(bar)
+            total = (progress.tasks[bar].total or 0) + instance.count
+            progress.update(bar, total=total, advance=done[instance.index])
+
+    def __call__(self, now_us: int, events: Sequence[Event]) -> None:  # noqa: ARG002 - an Observer
+        for event in events:
+            match event:
+                case Finished(task, _, _):
+                    self._progress.advance(self._bar_of[self.instance(task)])
+                case Failed(task, _, _, _):
+                    bar = self._bar_of[self.instance(task)]
+                    failed = self._failed[bar] = self._failed.get(bar, 0) + 1
+                    self._progress.update(bar, failed=f"{failed} failed")
+                case _:
+                    pass

@@ -1,0 +1,324 @@
+"""Run a workflow for real, or emulated, and go on with a run that was stopped.
+
+Both do the same: rebuild the state from the journal (which a new run has only begun), and drive it
+with the engine.  A task that the journal knows as launched and that has no process anymore was
+lost, and is tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import cloudpickle
+
+from stretto.errors import WorkflowError
+from stretto.platform import Platform, check_fits, platform_named
+from stretto.runtime import (
+    Assignments,
+    Backend,
+    Embedded,
+    Emulated,
+    Emulation,
+    Ending,
+    Engine,
+    Exited,
+    RealClock,
+    RunDirectory,
+    kill_leftovers,
+)
+from stretto.scheduler import Event, Lost, Mode, Resumed, State, critical_path, gated_sets
+from stretto.trace import Header, Journal, Kind, Trace, read_events, read_header, read_trace
+from stretto.workflow import Expansion, Workflow, drawn_durations_us, expand
+
+__all__ = ["Observer", "Run", "cancel_run", "resume", "run"]
+
+Observer = Callable[[int, Sequence[Event]], None]
+"""Called after each round with its time in microseconds and its events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run that has ended, for now.
+
+    Parameters
+    ----------
+    directory
+        Its run directory.
+    ending
+        Whether all is done, something failed for good, or it was stopped and can be resumed.
+    signal
+        Signal that stopped it, if one did.
+    """
+
+    directory: Path
+    ending: Ending
+    signal: signal.Signals | None = None
+
+    @property
+    def trace(self) -> Trace:
+        """What happened, read from the journal."""
+        return read_trace(self.directory / "journal.jsonl")
+
+    def result(self, task_set: str, *, iteration: int = 0, task: int = 0) -> object:
+        """Return what a function task returned; `None` if it returned nothing or did not finish.
+
+        Raises
+        ------
+        WorkflowError
+            If the workflow has no such task set.
+        """
+        if task_set not in {one.name for one in self.trace.workflow.task_sets}:
+            raise WorkflowError(f"there is no task set {task_set!r}")
+        folder = self.directory / "tasks" / task_set / str(iteration)
+        results = sorted(folder.glob(f"{task}.*.result"))
+        return cloudpickle.loads(results[-1].read_bytes()) if results else None
+
+
+def run(
+    workflow: Workflow,
+    *,
+    platform: Platform | str | None = None,
+    mode: Mode | str = Mode.ASYNCHRONOUS,
+    run_dir: str | Path | None = None,
+    seed: int = 0,
+    emulate: bool = False,
+    time_scale: float = 1.0,
+    description: Path | None = None,
+    observe: Observer | None = None,
+) -> Run:
+    """Run a workflow and return when it has ended, failed for good or been stopped.
+
+    Parameters
+    ----------
+    workflow
+        What to run.
+    platform
+        Where: this machine unless given.  Another platform can only be emulated; an emulated run
+        takes the description's unless given.
+    mode
+        Sequential, asynchronous or task-level.
+    run_dir
+        Where to keep the run; ``runs/NAME-TIME`` unless given.
+    seed
+        Seed of the tasks, and of the durations of an emulated run.
+    emulate
+        Replace every task by a timed stand-in of the duration that a simulation with this seed
+        would draw.
+    time_scale
+        Workflow seconds in a real second, for emulated runs.
+    description
+        File to keep a copy of.
+    observe
+        Called after each round.
+
+    Raises
+    ------
+    WorkflowError
+        If the workflow cannot run there, or there is a run in `run_dir` already.
+    BackendError
+        If the machine refuses what is needed to begin or to go on.
+    """
+    where = _platform(workflow, platform, emulate)
+    check_fits(workflow, where)
+    expansion = expand(workflow)
+    _check_runs(workflow, where, emulate, time_scale)
+    if emulate:
+        drawn_durations_us(expansion, seed)
+    began = datetime.now(UTC).astimezone()
+    header = Header(
+        workflow=workflow,
+        platform=where,
+        mode=Mode(mode),
+        seed=seed,
+        kind=Kind.EMULATED if emulate else Kind.MEASURED,
+        time_scale=time_scale,
+        began=began.isoformat(timespec="milliseconds"),
+    )
+    directory, journal = RunDirectory.create(
+        Path(run_dir) if run_dir is not None else None, header, began=began, original=description
+    )
+    return _drive(header, expansion, directory, journal, observe)
+
+
+def resume(run_dir: str | Path, *, observe: Observer | None = None) -> Run:
+    """Go on with a run that was stopped, killed or had failed.
+
+    Finished tasks are not run again; tasks that had failed for good get their retries anew.
+
+    Raises
+    ------
+    WorkflowError
+        If there is no run, or somebody drives it.
+    BackendError
+        If the machine refuses what is needed to go on.
+    """
+    directory, journal = RunDirectory.open(Path(run_dir))
+    header = read_header(directory.journal)
+    kill_leftovers(directory.run_id)
+    return _drive(header, expand(header.workflow), directory, journal, observe)
+
+
+def cancel_run(run_dir: str | Path) -> None:
+    """Ask whoever drives a run on this machine to end it; the run can be resumed.
+
+    Raises
+    ------
+    WorkflowError
+        If nobody drives it.
+    """
+    os.kill(RunDirectory(Path(run_dir).resolve()).driver(), signal.SIGUSR1)
+
+
+def _drive(
+    header: Header,
+    expansion: Expansion,
+    directory: RunDirectory,
+    journal: Journal,
+    observe: Observer | None,
+) -> Run:
+    with contextlib.closing(journal):
+        state, now_us = _rebuilt(header, expansion, directory, journal)
+        clock = RealClock(scale=header.time_scale, offset_us=now_us)
+        return asyncio.run(_engine_run(header, expansion, directory, journal, state, clock, observe))
+
+
+def _rebuilt(
+    header: Header, expansion: Expansion, directory: RunDirectory, journal: Journal
+) -> tuple[State, int]:
+    """Return the state that the journal leads to, nothing in flight, and its time."""
+    sets = gated_sets(expansion, Mode(header.mode))
+    state = State(sets, header.platform.nodes, critical_path(sets))
+    now_us = 0
+    began = False
+    for time_us, events, _ in read_events(directory.journal):
+        began = True
+        now_us = max(now_us, time_us)
+        for event in events:
+            state.apply(event)
+    if began:
+        events = [
+            Lost(task, state.attempts[task], now_us, "the run ended while it ran")
+            for task in state.in_flight()
+        ]
+        events.append(Resumed(now_us))
+        for event in events:
+            state.apply(event)
+        journal.round(now_us, events)
+        journal.sync()
+    return state, now_us
+
+
+async def _engine_run(
+    header: Header,
+    expansion: Expansion,
+    directory: RunDirectory,
+    journal: Journal,
+    state: State,
+    clock: RealClock,
+    observe: Observer | None,
+) -> Run:
+    emulated = header.kind is Kind.EMULATED
+    results = _Results(expansion, directory.path)
+    backend: Backend = (
+        Emulated(header.time_scale) if emulated else Embedded(header.platform, run_id=directory.run_id)
+    )
+    engine = Engine(
+        state,
+        backend,
+        request=(
+            Emulation(drawn_durations_us(expansion, header.seed))
+            if emulated
+            else Assignments(expansion, directory.path, header.seed)
+        ),
+        clock=clock,
+        record=journal,
+        observe=observe or _nobody,
+        on_exit=results.keep,
+        timeout_us=lambda task: expansion.instance_of(task).task_set.timeout_us,
+    )
+    with _stopped_by_signals(engine, journal, clock) as caught:
+        ending = await engine.run()
+    journal.note(clock.now_us(), ending.value)
+    return Run(directory.path, ending, caught[0] if caught and ending is Ending.STOPPED else None)
+
+
+class _Results:
+    """Keeps what functions returned, a file each."""
+
+    def __init__(self, expansion: Expansion, run_dir: Path) -> None:
+        self._expansion = expansion
+        self._run_dir = run_dir
+
+    def keep(self, exited: Exited) -> None:
+        if exited.result is None:
+            return
+        instance = self._expansion.instance_of(exited.task)
+        folder = self._run_dir / "tasks" / instance.task_set.name / str(instance.iteration)
+        path = folder / f"{exited.task - instance.first_task}.{exited.attempt}.result"
+        partial = path.with_suffix(".partial")
+        partial.write_bytes(cloudpickle.dumps(exited.result))
+        partial.replace(path)
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(
+    engine: Engine, journal: Journal, clock: RealClock
+) -> Iterator[list[signal.Signals]]:
+    """Stop the engine at SIGINT, SIGTERM and SIGUSR1; at the next one without grace."""
+    caught: list[signal.Signals] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
+    loop = asyncio.get_running_loop()
+
+    def stop(number: signal.Signals) -> None:
+        if not caught:
+            journal.note(clock.now_us(), f"stopped by {number.name}")
+        engine.stop(grace_s=0.0 if caught else None)
+        caught.append(number)
+
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    for number in signals:
+        loop.add_signal_handler(number, stop, number)
+    try:
+        yield caught
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+def _platform(workflow: Workflow, platform: Platform | str | None, emulate: bool) -> Platform:
+    if platform is None:
+        platform = (workflow.platform if emulate else None) or "local"
+    return platform_named(platform) if isinstance(platform, str) else platform
+
+
+def _check_runs(workflow: Workflow, platform: Platform, emulate: bool, time_scale: float) -> None:
+    if emulate:
+        if not 0.001 <= time_scale <= 1e6:
+            raise WorkflowError(f"expected a time scale from 0.001 to 1000000, found {time_scale}")
+        return
+    if time_scale != 1:
+        raise WorkflowError("only an emulated run can scale time")
+    if not platform.local:
+        raise WorkflowError(
+            f"{platform.name} is not this machine; run with platform local, or emulate it"
+        )
+    for task_set in workflow.task_sets:
+        if task_set.work is None:
+            raise WorkflowError(
+                "has nothing to run; give a command or a function, or emulate the run",
+                path=("task_sets", task_set.name),
+            )
+
+
+def _nobody(_: int, __: Sequence[Event]) -> None:
+    """Observe nothing."""

@@ -1,0 +1,110 @@
+"""Events as JSON and back: ``["launched", task, attempt, …]``, core masks as ``"0-3,8"``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, assert_never
+
+from stretto.platform import Placement, Slot, bits
+from stretto.scheduler import (
+    Cancelled,
+    Dropped,
+    Event,
+    Failed,
+    Finished,
+    Launched,
+    Lost,
+    Opened,
+    Resumed,
+    Started,
+    Submitted,
+)
+
+__all__ = ["event_from_json", "event_to_json", "mask_from_text", "mask_to_text"]
+
+
+def event_to_json(event: Event) -> list[Any]:
+    """Return an event as a list: its name in lower case, then its fields."""
+    match event:
+        case Launched(task, attempt, time_us, placement, bundle, inputs):
+            return ["launched", task, attempt, time_us, _placement_to_json(placement), bundle, inputs]
+        case Started(task, attempt, time_us):
+            return ["started", task, attempt, time_us]
+        case Finished(task, attempt, time_us):
+            return ["finished", task, attempt, time_us]
+        case Failed(task, attempt, time_us, reason):
+            return ["failed", task, attempt, time_us, reason]
+        case Lost(task, attempt, time_us, reason):
+            return ["lost", task, attempt, time_us, reason]
+        case Cancelled(task, attempt, time_us):
+            return ["cancelled", task, attempt, time_us]
+        case Resumed(time_us):
+            return ["resumed", time_us]
+        case Opened() | Submitted() | Dropped():
+            # Only an Executor makes these, and it keeps no journal.
+            raise TypeError(f"{type(event).__name__} is not journaled")
+        case _:
+            assert_never(event)
+
+
+def event_from_json(values: list[Any]) -> Event:
+    """Return the event that `event_to_json` made a list of."""
+    name, *fields = values
+    return _DECODERS[name](*fields)
+
+
+def _launched(
+    task: int, attempt: int, time_us: int, slots: list[Any], bundle: int, inputs: list[list[Any]]
+) -> Launched:
+    placement = tuple(
+        Slot(node, mask_from_text(cores), mask_from_text(gpus), *rest)
+        for node, cores, gpus, *rest in slots
+    )
+    return Launched(
+        task, attempt, time_us, placement, bundle, tuple((on, age) for on, age in inputs)
+    )
+
+
+_DECODERS: dict[str, Callable[..., Event]] = {
+    "launched": _launched,
+    "started": Started,
+    "finished": Finished,
+    "failed": Failed,
+    "lost": Lost,
+    "cancelled": Cancelled,
+    "resumed": Resumed,
+}
+
+
+def _placement_to_json(placement: Placement) -> list[list[Any]]:
+    return [
+        [slot.node, mask_to_text(slot.cores), mask_to_text(slot.gpus), *slot[3:]]
+        for slot in placement
+    ]
+
+
+@lru_cache(maxsize=65536)
+def mask_to_text(mask: int) -> str:
+    """Return the numbers of the bits set, as ranges.
+
+    >>> mask_to_text(0b1_0000_1111)
+    '0-3,8'
+    """
+    ranges: list[list[int]] = []
+    for number in bits(mask):
+        if ranges and ranges[-1][1] == number - 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in ranges)
+
+
+@lru_cache(maxsize=65536)
+def mask_from_text(text: str) -> int:
+    """Return the mask that `mask_to_text` made a text of."""
+    mask = 0
+    for part in text.split(",") if text else []:
+        first, _, last = part.partition("-")
+        mask |= (1 << int(last or first) + 1) - (1 << int(first))
+    return mask

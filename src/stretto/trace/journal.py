@@ -1,0 +1,215 @@
+"""The journal: one append-only file of JSON lines, from which everything else is derived.
+
+The first line says what is run; each further line is a round: its time, what had arrived, what was
+launched.  A round is on disk before its launches are acted on, so that after a crash nothing runs
+that the journal does not know of.  A last line that was torn by a crash is dropped.  The file needs
+no service, works on parallel file systems, and can be followed while the run is on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from stretto.errors import BackendError, WorkflowError
+from stretto.platform import Node, Platform
+from stretto.scheduler import Event
+from stretto.trace.builder import TraceBuilder
+from stretto.trace.codec import event_from_json, event_to_json
+from stretto.trace.record import Kind, Trace
+from stretto.workflow import Workflow, workflow_from_mapping, workflow_to_mapping
+
+__all__ = ["Header", "Journal", "read_events", "read_header", "read_trace", "trim"]
+
+FORMAT = 1
+"""Version of the format; a journal of another one is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a journal is the journal of.
+
+    Parameters
+    ----------
+    workflow, platform, mode, seed, kind, time_scale
+        As in a `Trace`.
+    began
+        Wall-clock time at which the run began, ISO 8601 with offset.
+    """
+
+    workflow: Workflow
+    platform: Platform
+    mode: str
+    seed: int
+    kind: Kind
+    time_scale: float
+    began: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the header's line as an object."""
+        return {
+            "stretto": FORMAT,
+            "mode": self.mode,
+            "seed": self.seed,
+            "kind": str(self.kind),
+            "time_scale": self.time_scale,
+            "began": self.began,
+            "folder": str(self.workflow.folder),
+            "platform": {
+                "name": self.platform.name,
+                "local": self.platform.local,
+                "nodes": [
+                    [node.name, node.cores, node.gpus, node.memory_mib]
+                    for node in self.platform.nodes
+                ],
+            },
+            "workflow": workflow_to_mapping(self.workflow),
+        }
+
+    @classmethod
+    def from_json(cls, line: dict[str, Any]) -> Header:
+        """Return the header that `to_json` made."""
+        platform = line["platform"]
+        nodes = tuple(Node(*node) for node in platform["nodes"])
+        return cls(
+            workflow=workflow_from_mapping(line["workflow"], folder=Path(line["folder"])),
+            platform=Platform(platform["name"], nodes, platform["local"]),
+            mode=line["mode"],
+            seed=line["seed"],
+            kind=Kind(line["kind"]),
+            time_scale=line["time_scale"],
+            began=line["began"],
+        )
+
+
+class Journal:
+    """A journal that is being written."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._dirty = False
+
+    @classmethod
+    def create(cls, path: Path, header: Header) -> Journal:
+        """Begin a journal; the file must not be there yet."""
+        journal = cls(path.open("xb"))
+        journal._write(header.to_json())
+        journal.sync()
+        return journal
+
+    @classmethod
+    def append_to(cls, path: Path) -> Journal:
+        """Go on with a journal, after `trim`."""
+        return cls(path.open("ab"))
+
+    def fileno(self) -> int:
+        """Return the file's descriptor, to lock it by."""
+        return self._file.fileno()
+
+    def round(self, time_us: int, events: Sequence[Event]) -> None:
+        """Append one round."""
+        self._write({"t": time_us, "events": [event_to_json(event) for event in events]})
+
+    def note(self, time_us: int, text: str) -> None:
+        """Append something that befell the run as a whole."""
+        self._write({"t": time_us, "note": text})
+
+    def sync(self) -> None:
+        """Return once everything appended is on disk.
+
+        Raises
+        ------
+        BackendError
+            If the disk refuses.
+        """
+        if not self._dirty:
+            return
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise BackendError(f"the journal cannot be written: {error}", retryable=False) from None
+        self._dirty = False
+
+    def close(self) -> None:
+        """Close the file; what was appended is on disk."""
+        self.sync()
+        self._file.close()
+
+    def _write(self, line: dict[str, Any]) -> None:
+        self._file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        self._dirty = True
+
+
+def trim(path: Path) -> None:
+    """Cut a torn last line off the file."""
+    with path.open("r+b") as file:
+        content = file.read()
+        file.truncate(content.rfind(b"\n") + 1)
+
+
+def read_header(path: Path) -> Header:
+    """Return the header of a journal.
+
+    Raises
+    ------
+    WorkflowError
+        If there is no journal, or it is not one of this format.
+    """
+    for line in _lines(path):
+        if line.get("stretto") != FORMAT:
+            break
+        return Header.from_json(line)
+    raise WorkflowError(f"not a journal of format {FORMAT}", source=str(path))
+
+
+def read_events(path: Path) -> Iterator[tuple[int, list[Event], str | None]]:
+    """Yield each round's time, events and note, in order; a torn last line is left out."""
+    lines = _lines(path)
+    next(lines)
+    for line in lines:
+        yield line["t"], [event_from_json(event) for event in line.get("events", [])], line.get("note")
+
+
+def read_trace(path: Path) -> Trace:
+    """Return the trace that a journal holds so far."""
+    header = read_header(path)
+    builder = TraceBuilder()
+    for time_us, events, note in read_events(path):
+        for event in events:
+            builder.add(event)
+        if note is not None:
+            builder.note(time_us, note)
+    return builder.trace(
+        header.workflow,
+        header.platform,
+        mode=header.mode,
+        seed=header.seed,
+        kind=header.kind,
+        time_scale=header.time_scale,
+    )
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.endswith(b"\n"):
+                    return
+                yield _parsed(line, f"{path}:{number}")
+    except OSError as error:
+        raise WorkflowError(f"cannot be read: {error.strerror}", source=str(path)) from None
+
+
+def _parsed(line: bytes, source: str) -> dict[str, Any]:
+    try:
+        parsed = json.loads(line)
+    except ValueError:
+        parsed = None
+    if not isinstance(parsed, dict):
+        raise WorkflowError("expected a JSON object; the journal is damaged here", source=source)
+    return parsed
