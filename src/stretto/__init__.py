@@ -4,6 +4,7 @@ Describe a workflow once, then `plan` what overlapping would gain, `simulate` it
 mode, and `resume` a run that was stopped.
 """
 
+from stretto.analysis import measured_durations
 from stretto.errors import BackendError, StrettoError, WorkflowError
 from stretto.executor import Executor
 from stretto.planning import Plan, plan
@@ -15,7 +16,15 @@ from stretto.running import Run, resume, run
 from stretto.scheduler import Mode
 from stretto.simulator import Overheads, simulate
 from stretto.trace import Trace, read_trace
-from stretto.workflow import Dependency, Pattern, TaskSet, Workflow, read_workflow, write_workflow
+from stretto.workflow import (
+    Dependency,
+    Pattern,
+    TaskSet,
+    Workflow,
+    parse_workflow,
+    read_workflow,
+    write_workflow,
+)
 
 __all__ = [
     "BackendError",
@@ -35,6 +44,8 @@ __all__ = [
     "Trace",
     "Workflow",
     "WorkflowError",
+    "measured_durations",
+    "parse_workflow",
     "plan",
     "platform_named",
     "read_trace",

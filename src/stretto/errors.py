@@ -78,9 +78,7 @@ class BackendError(StrettoError):
 # Errors cross process boundaries, and keyword-only arguments are not pickled by default.
 
 
-def _workflow_error(
-    message: str, path: tuple[str | int, ...], source: str | None
-) -> WorkflowError:
+def _workflow_error(message: str, path: tuple[str | int, ...], source: str | None) -> WorkflowError:
     return WorkflowError(message, path=path, source=source)
 
 

@@ -187,7 +187,8 @@ def _drive(
     with contextlib.closing(journal):
         state, now_us = _rebuilt(header, expansion, directory, journal)
         clock = RealClock(scale=header.time_scale, offset_us=now_us)
-        return asyncio.run(_engine_run(header, expansion, directory, journal, state, clock, observe))
+        driven = _engine_run(header, expansion, directory, journal, state, clock, observe)
+        return asyncio.run(driven)
 
 
 def _rebuilt(
@@ -228,7 +229,9 @@ async def _engine_run(
     emulated = header.kind is Kind.EMULATED
     results = _Results(expansion, directory.path)
     backend: Backend = (
-        Emulated(header.time_scale) if emulated else Embedded(header.platform, run_id=directory.run_id)
+        Emulated(header.time_scale)
+        if emulated
+        else Embedded(header.platform, run_id=directory.run_id)
     )
     engine = Engine(
         state,

@@ -224,7 +224,7 @@ def status(run_dir: RunDir, as_json: Json = False) -> None:
 @app.command()
 def report(
     run_dir: RunDir,
-    output: Annotated[Path | None, typer.Option(help="File to write; in the run by default.")] = None,
+    output: Annotated[Path | None, typer.Option(help="File; in the run by default.")] = None,
     as_json: Json = False,
 ) -> None:
     """Write the report of a run: predicted beside measured, timeline, utilisation."""

@@ -50,8 +50,7 @@ def _lines(workflow: Workflow) -> list[str]:
 
 def _mermaid(workflow: Workflow) -> list[str]:
     lines = ["graph LR"]
-    for task_set in workflow.task_sets:
-        lines.append(f'    {task_set.name}["{task_set.name} × {task_set.tasks}"]')
+    lines += [f'    {one.name}["{one.name} × {one.tasks}"]' for one in workflow.task_sets]
     for task_set in workflow.task_sets:
         for one in task_set.after:
             arrow = "-." if one.previous else "--"
@@ -62,8 +61,7 @@ def _mermaid(workflow: Workflow) -> list[str]:
 
 def _dot(workflow: Workflow) -> list[str]:
     lines = [f'digraph "{workflow.name}" {{', "    rankdir=LR; node [shape=box];"]
-    for task_set in workflow.task_sets:
-        lines.append(f'    "{task_set.name}" [label="{task_set.name} × {task_set.tasks}"];')
+    lines += [f'    "{one.name}" [label="{one.name} × {one.tasks}"];' for one in workflow.task_sets]
     for task_set in workflow.task_sets:
         for one in task_set.after:
             style = ", style=dashed" if one.previous else ""

@@ -127,7 +127,8 @@ def task_named(expansion: Expansion, name: str) -> int:
 
 def story(replay: Replay, task: int) -> Iterator[str]:
     """Yield the story of one task, a line for each thing that befell it."""
-    yield f"{replay.expansion.task_name(task)}, {replay.state.sets[replay.state.set_of[task]].shape}"
+    gated = replay.state.sets[replay.state.set_of[task]]
+    yield f"{replay.expansion.task_name(task)}, {gated.shape}"
     for event in replay.events:
         if getattr(event, "task", None) == task:
             yield _told(event)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from stretto.errors import WorkflowError
@@ -98,9 +99,15 @@ def ranks_on(node: Node, shape: Resources) -> int:
 
 def check_fits(workflow: Workflow, platform: Platform) -> None:
     """Raise `WorkflowError` if a task of some set can never be placed on this platform."""
+    kinds = Counter((node.cores, node.gpus, node.memory_mib) for node in platform.nodes)
+    room: dict[Resources, int] = {}
     for task_set in workflow.task_sets:
         shape = task_set.resources
-        if sum(ranks_on(node, shape) for node in platform.nodes) < shape.ranks:
+        if shape not in room:
+            room[shape] = sum(
+                count * ranks_on(Node("", *kind), shape) for kind, count in kinds.items()
+            )
+        if room[shape] < shape.ranks:
             raise WorkflowError(
                 f"a task needs {shape}, which fits on no part of {platform.name} "
                 f"({_describe(platform)})",

@@ -1,1 +1,48 @@
 """Running for real: the clock, the engine and its backends."""
+
+from stretto.runtime.assignments import Assignments, Emulation
+from stretto.runtime.backend import (
+    Backend,
+    Call,
+    Capabilities,
+    Exited,
+    LaunchFailed,
+    Lost,
+    Program,
+    Report,
+    Request,
+    StandIn,
+    Started,
+    monotonic_us,
+)
+from stretto.runtime.backends.embedded import Embedded
+from stretto.runtime.backends.emulated import Emulated
+from stretto.runtime.backends.watchdog import kill_leftovers
+from stretto.runtime.clock import RealClock
+from stretto.runtime.engine import Ending, Engine, Record
+from stretto.runtime.run_directory import RunDirectory
+
+__all__ = [
+    "Assignments",
+    "Backend",
+    "Call",
+    "Capabilities",
+    "Embedded",
+    "Emulated",
+    "Emulation",
+    "Ending",
+    "Engine",
+    "Exited",
+    "LaunchFailed",
+    "Lost",
+    "Program",
+    "RealClock",
+    "Record",
+    "Report",
+    "Request",
+    "RunDirectory",
+    "StandIn",
+    "Started",
+    "kill_leftovers",
+    "monotonic_us",
+]

@@ -9,6 +9,7 @@ All times are microseconds of ``time.monotonic_ns() // 1000`` on the machine of 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,13 @@ __all__ = [
     "Request",
     "StandIn",
     "Started",
+    "monotonic_us",
 ]
+
+
+def monotonic_us() -> int:
+    """Return the time of this machine in the microseconds that reports use."""
+    return time.monotonic_ns() // 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,8 @@ class Call:
     fields
         Values offered to parameters of the same name that no argument fills.
     environment
-        Variables set around the call.
+        Variables set around the call.  What a library reads once, when it is loaded, it has read
+        long before: the number of threads and the GPUs are set when a worker is started.
     search_path
         Folders in which modules are looked up first.
     stdout, stderr
@@ -155,7 +163,12 @@ Report = Started | Exited | Lost | LaunchFailed
 
 
 class Backend(Protocol):
-    """What the engine asks of a backend.  All methods are called from its event loop."""
+    """What the engine asks of a backend.
+
+    All methods are called from its event loop.  `report` is never called from inside one of them,
+    so an engine may call them in the middle of a decision; for each attempt it is called with
+    `Started` at most once and then, exactly once, with how it ended.
+    """
 
     def capabilities(self) -> Capabilities:
         """Return what this backend can do."""
@@ -172,12 +185,16 @@ class Backend(Protocol):
     def launch(self, requests: Sequence[Request]) -> None:
         """Start attempts; what becomes of each is reported, a failure to start it included.
 
-        Idempotent for (task, attempt).  Calls whose placements are the same object are a bundle:
-        they run one after another, in the order given.
+        An attempt that still runs is not started again.  Calls whose placements are the same
+        object are a bundle: they run one after another, in the order given.
         """
 
     def cancel(self, task: int, attempt: int, grace_s: float) -> None:
-        """End an attempt: ask, and after `grace_s` seconds force.  Its exit is reported."""
+        """End an attempt: ask, and after `grace_s` seconds force.  Its exit is reported.
+
+        Nothing happens if it is over already.  Calls bundled with it that had not begun may be
+        reported as lost.
+        """
 
     async def close(self) -> None:
         """End everything that still runs and release everything; nothing is reported anymore."""

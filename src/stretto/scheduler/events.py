@@ -120,4 +120,15 @@ class Resumed(NamedTuple):
     time_us: int
 
 
-Event = Opened | Submitted | Launched | Started | Finished | Failed | Lost | Cancelled | Dropped | Resumed
+Event = (
+    Opened
+    | Submitted
+    | Launched
+    | Started
+    | Finished
+    | Failed
+    | Lost
+    | Cancelled
+    | Dropped
+    | Resumed
+)

@@ -28,7 +28,8 @@ def event_to_json(event: Event) -> list[Any]:
     """Return an event as a list: its name in lower case, then its fields."""
     match event:
         case Launched(task, attempt, time_us, placement, bundle, inputs):
-            return ["launched", task, attempt, time_us, _placement_to_json(placement), bundle, inputs]
+            slots = _placement_to_json(placement)
+            return ["launched", task, attempt, time_us, slots, bundle, inputs]
         case Started(task, attempt, time_us):
             return ["started", task, attempt, time_us]
         case Finished(task, attempt, time_us):

@@ -172,7 +172,8 @@ def read_events(path: Path) -> Iterator[tuple[int, list[Event], str | None]]:
     lines = _lines(path)
     next(lines)
     for line in lines:
-        yield line["t"], [event_from_json(event) for event in line.get("events", [])], line.get("note")
+        events = [event_from_json(event) for event in line.get("events", [])]
+        yield line["t"], events, line.get("note")
 
 
 def read_trace(path: Path) -> Trace:

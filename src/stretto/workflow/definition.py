@@ -63,13 +63,13 @@ class Workflow:
     ) -> None:
         _set = object.__setattr__
         _set(self, "name", check_name(name))
-        _set(self, "task_sets", tuple(task_sets))
+        _set(self, "task_sets", _task_sets(task_sets))
         _set(self, "iterations", _iterations(iterations))
-        _set(self, "platform", platform)
+        _set(self, "platform", _platform(platform))
         _set(self, "folder", Path(folder))
         _check_sets(self.task_sets, self.iterations)
         order = _topological(self.task_sets)
-        given = _ranks(order) if stages is None else tuple(tuple(stage) for stage in stages)
+        given = _ranks(order) if stages is None else _groups(stages)
         _check_stages(given, self.task_sets)
         _set(self, "stages", given)
 
@@ -115,6 +115,29 @@ def _with_duration(task_set: TaskSet, duration: Duration | None) -> TaskSet:
         object.__setattr__(copy, slot, getattr(task_set, slot))
     object.__setattr__(copy, "duration", duration)
     return copy
+
+
+def _task_sets(value: object) -> tuple[TaskSet, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(one, TaskSet) for one in value):
+        raise WorkflowError(f"expected a list of TaskSet, found {value!r}", path=("task_sets",))
+    return tuple(value)
+
+
+def _platform(value: object) -> str | None:
+    if value is not None and (not isinstance(value, str) or not value):
+        raise WorkflowError(f"expected the name of a platform, found {value!r}", path=("platform",))
+    return value
+
+
+def _groups(value: object) -> tuple[tuple[str, ...], ...]:
+    if not isinstance(value, list | tuple):
+        raise WorkflowError(f"expected a list of stages, found {value!r}", path=("stages",))
+    for number, stage in enumerate(value):
+        if not isinstance(stage, list | tuple) or not stage:
+            raise WorkflowError(
+                f"expected a list of task sets, found {stage!r}", path=("stages", number)
+            )
+    return tuple(tuple(stage) for stage in value)
 
 
 def _iterations(value: object) -> int:
@@ -164,24 +187,36 @@ def _check_dependency(
 
 
 def _topological(task_sets: tuple[TaskSet, ...]) -> list[TaskSet]:
-    """Return the sets with every one behind those of its own iteration that it waits for."""
+    """Return the sets with every one behind those of its own iteration that it waits for.
+
+    They come rank by rank, and within a rank in the order of the description.
+    """
+    place = {task_set.name: number for number, task_set in enumerate(task_sets)}
     waits = {
         task_set.name: [one.on for one in task_set.after if not one.previous]
         for task_set in task_sets
     }
+    missing = [len(waits[task_set.name]) for task_set in task_sets]
+    consumers: list[list[int]] = [[] for _ in task_sets]
+    for number, task_set in enumerate(task_sets):
+        for name in waits[task_set.name]:
+            consumers[place[name]].append(number)
     order: list[TaskSet] = []
-    placed: set[str] = set()
-    left = list(task_sets)
-    while left:
-        free = [task_set for task_set in left if placed.issuperset(waits[task_set.name])]
-        if not free:
-            circle = _circle({task_set.name for task_set in left}, waits)
-            raise WorkflowError(
-                f"a circle: {' waits for '.join(circle)}", path=("task_sets", circle[0], "after")
-            )
-        order += free
-        placed.update(task_set.name for task_set in free)
-        left = [task_set for task_set in left if task_set.name not in placed]
+    free = [number for number, count in enumerate(missing) if not count]
+    while free:
+        order += [task_sets[number] for number in free]
+        freed = []
+        for number in free:
+            for consumer in consumers[number]:
+                missing[consumer] -= 1
+                if not missing[consumer]:
+                    freed.append(consumer)
+        free = sorted(freed)
+    if len(order) < len(task_sets):
+        circle = _circle({one.name for one in task_sets if missing[place[one.name]]}, waits)
+        raise WorkflowError(
+            f"a circle: {' waits for '.join(circle)}", path=("task_sets", circle[0], "after")
+        )
     return order
 
 
@@ -197,25 +232,30 @@ def _circle(stuck: set[str], waits: Mapping[str, list[str]]) -> list[str]:
 def _ranks(order: Sequence[TaskSet]) -> tuple[tuple[str, ...], ...]:
     """Return the sets of one iteration by rank: longest-path depth from the sources."""
     rank: dict[str, int] = {}
+    ranks: list[list[str]] = []
     for task_set in order:
         depths = [rank[one.on] + 1 for one in task_set.after if not one.previous]
-        rank[task_set.name] = max(depths, default=0)
-    return tuple(
-        tuple(name for name, depth in rank.items() if depth == level)
-        for level in range(max(rank.values()) + 1)
-    )
+        depth = rank[task_set.name] = max(depths, default=0)
+        if depth == len(ranks):
+            ranks.append([])
+        ranks[depth].append(task_set.name)
+    return tuple(tuple(names) for names in ranks)
 
 
 def _check_stages(stages: tuple[tuple[str, ...], ...], task_sets: tuple[TaskSet, ...]) -> None:
-    names = [name for stage in stages for name in stage]
     expected = {task_set.name for task_set in task_sets}
-    for name in names:
-        if name not in expected:
-            raise WorkflowError(f"there is no task set {name!r}", path=("stages",))
-    if len(names) != len(set(names)) or set(names) != expected:
-        missing = ", ".join(sorted(expected - set(names))) or "none"
+    seen: set[str] = set()
+    for number, stage in enumerate(stages):
+        for name in stage:
+            if not isinstance(name, str) or name not in expected:
+                raise WorkflowError(f"there is no task set {name!r}", path=("stages", number))
+            if name in seen:
+                raise WorkflowError(f"{name} is in two stages", path=("stages", number))
+            seen.add(name)
+    if missing := [one.name for one in task_sets if one.name not in seen]:
         raise WorkflowError(
-            f"expected each task set in one stage (not in any: {missing})", path=("stages",)
+            f"expected each task set in a stage, found none for {', '.join(missing)}",
+            path=("stages",),
         )
     stage_of = {name: number for number, stage in enumerate(stages) for name in stage}
     for task_set in task_sets:

@@ -16,6 +16,7 @@ Staleness 0 is the synchronous loop, 1 the staggered one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -57,6 +58,10 @@ class Dependency:
     staleness: int = 0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.on, str):
+            raise WorkflowError(f"expected the name of a task set, found {self.on!r}")
+        if not isinstance(self.pattern, Pattern):
+            object.__setattr__(self, "pattern", _within("pattern", _pattern, self.pattern))
         if isinstance(self.staleness, bool) or not isinstance(self.staleness, int):
             raise WorkflowError(
                 f"expected a whole number of iterations (adaptive staleness is not there yet), "
@@ -94,8 +99,9 @@ def dependencies_of(value: object) -> tuple[Dependency, ...]:
     Parameters
     ----------
     value
-        A name; a list of names or `Dependency`; or a mapping from a name to a pattern, or to
-        ``{pattern, iteration, staleness}``.
+        A name; a mapping from a name to a pattern, or to ``{pattern, iteration, staleness}``; or a
+        list of names, mappings or `Dependency`, which can name a set in this iteration and in the
+        previous one.
 
     Raises
     ------
@@ -108,7 +114,7 @@ def dependencies_of(value: object) -> tuple[Dependency, ...]:
         case str() | Dependency():
             found = [_one(value)]
         case list() | tuple():
-            found = [_one(item) for item in value]
+            found = [one for item in value for one in _several(item)]
         case dict():
             found = [_named(name, how) for name, how in value.items()]
         case _:
@@ -119,12 +125,16 @@ def dependencies_of(value: object) -> tuple[Dependency, ...]:
     return tuple(found)
 
 
-def _one(item: object) -> Dependency:
+def _one(item: str | Dependency) -> Dependency:
+    return Dependency(item) if isinstance(item, str) else item
+
+
+def _several(item: object) -> list[Dependency]:
     match item:
-        case Dependency():
-            return item
-        case str():
-            return Dependency(item)
+        case str() | Dependency():
+            return [_one(item)]
+        case dict():
+            return [_named(name, how) for name, how in item.items()]
         case _:
             raise WorkflowError(f"expected the name of a task set, found {item!r}")
 
@@ -155,11 +165,15 @@ def _mapping(name: str, how: dict[str, Any]) -> Dependency:
     iteration = how.get("iteration", "same")
     if iteration not in ("same", "previous"):
         raise WorkflowError(f"expected same or previous, found {iteration!r}", path=("iteration",))
-    try:
-        pattern = _pattern(how.get("pattern", "all"))
-    except WorkflowError as error:
-        raise error.within("pattern") from None
+    pattern = _within("pattern", _pattern, how.get("pattern", "all"))
     return Dependency(name, pattern, iteration == "previous", how.get("staleness", 0))
+
+
+def _within(key: str, make: Callable[[object], Pattern], value: object) -> Pattern:
+    try:
+        return make(value)
+    except WorkflowError as error:
+        raise error.within(key) from None
 
 
 def _pattern(text: object) -> Pattern:

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 from stretto.errors import WorkflowError
@@ -21,6 +22,8 @@ MOST_TASKS = 10_000_000
 """Limit on the tasks of one set, and of one workflow."""
 MOST_RETRIES = 100
 """Limit on the retries of a task."""
+DEEPEST_ARGUMENT = 16
+"""Limit on how deep lists and mappings lie in one another in an argument."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -114,19 +117,19 @@ class TaskSet:
         arguments: Mapping[str, Any] | None = None,
         after: object = None,
         environment: Mapping[str, str] | None = None,
-        working_directory: str | None = None,
+        working_directory: str | PurePath | None = None,
         timeout: float | None = None,
         retries: int = 0,
     ) -> None:
         _set = object.__setattr__
         _set(self, "name", check_name(name))
         _set(self, "tasks", _count("tasks", tasks, 1, MOST_TASKS))
-        _set(self, "resources", resources if resources is not None else Resources())
+        _set(self, "resources", _within("resources", _resources, resources))
         _set(self, "duration", _within("duration", duration_of, duration))
         _set(self, "work", _work(command, shell, function, arguments))
         _set(self, "after", _within("after", dependencies_of, after))
         _set(self, "environment", _within("environment", _environment, environment))
-        _set(self, "working_directory", working_directory)
+        _set(self, "working_directory", _within("working_directory", _folder, working_directory))
         _set(self, "timeout_us", _within("timeout", _timeout, timeout))
         _set(self, "retries", _count("retries", retries, 0, MOST_RETRIES))
 
@@ -165,13 +168,36 @@ def _timeout(seconds: float | None) -> int | None:
     return timeout_us
 
 
-def _environment(variables: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
+def _resources(resources: object) -> Resources:
+    if resources is None:
+        return Resources()
+    if not isinstance(resources, Resources):
+        raise WorkflowError(f"expected Resources, found {resources!r}")
+    return resources
+
+
+def _folder(path: object) -> str | None:
+    if path is None:
+        return None
+    if not isinstance(path, str | PurePath) or not str(path) or "\0" in str(path):
+        raise WorkflowError(f"expected a folder, found {path!r}")
+    check_template(str(path))
+    return str(path)
+
+
+def _environment(variables: object) -> tuple[tuple[str, str], ...]:
+    if variables is None:
+        return ()
+    if not isinstance(variables, Mapping):
+        raise WorkflowError(f"expected a mapping, found {variables!r}")
     pairs = []
-    for key, value in (variables or {}).items():
+    for key, value in variables.items():
         if not isinstance(key, str) or not key or "=" in key or "\0" in key:
             raise WorkflowError(f"expected the name of a variable, found {key!r}")
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise WorkflowError(f"expected text, found {value!r}", path=(key,))
+        if "\0" in str(value):
+            raise WorkflowError("expected text without null bytes", path=(key,))
         _within(key, check_template, str(value))
         pairs.append((key, str(value)))
     return tuple(pairs)
@@ -187,24 +213,59 @@ def _work(
         raise WorkflowError("expected a command or a function, found both", path=("function",))
     if arguments is not None and function is None:
         raise WorkflowError("arguments need a function", path=("arguments",))
+    if not isinstance(shell, bool):
+        raise WorkflowError(f"expected true or false, found {shell!r}", path=("shell",))
     if shell and not isinstance(command, str):
         raise WorkflowError("shell needs a command that is one text", path=("shell",))
     if command is not None:
         words: tuple[str, ...] = _within("command", _words if not shell else _line, command)
         return Command(words, shell)
     if function is not None:
-        return Function(_within("function", _target, function), tuple((arguments or {}).items()))
+        return Function(
+            _within("function", _target, function), _within("arguments", _arguments, arguments)
+        )
     return None
 
 
-def _words(command: str | Sequence[str]) -> tuple[str, ...]:
+def _arguments(arguments: object) -> tuple[tuple[str, Any], ...]:
+    if arguments is None:
+        return ()
+    if not isinstance(arguments, Mapping):
+        raise WorkflowError(f"expected a mapping, found {arguments!r}")
+    for key, value in arguments.items():
+        if not isinstance(key, str) or not key.isidentifier():
+            raise WorkflowError(f"expected the name of a parameter, found {key!r}")
+        _within(key, _check_argument, value)
+    return tuple(arguments.items())
+
+
+def _check_argument(value: object, depth: int = 0) -> None:
+    """Check the template fields in every text of an argument."""
+    if depth > DEEPEST_ARGUMENT:
+        raise WorkflowError(f"expected at most {DEEPEST_ARGUMENT} levels, found more")
+    match value:
+        case str():
+            check_template(value)
+        case list() | tuple():
+            for item in value:
+                _check_argument(item, depth + 1)
+        case dict():
+            for item in value.values():
+                _check_argument(item, depth + 1)
+        case _:
+            pass
+
+
+def _words(command: object) -> tuple[str, ...]:
     if isinstance(command, str):
         try:
             words = shlex.split(command)
         except ValueError as error:
             raise WorkflowError(f"cannot be split into words: {error}") from None
-    else:
+    elif isinstance(command, list | tuple):
         words = [str(word) if isinstance(word, int | float) else word for word in command]
+    else:
+        raise WorkflowError(f"expected a list of words or text, found {command!r}")
     if not words or not words[0]:
         raise WorkflowError("expected a program to run, found nothing")
     for number, word in enumerate(words):

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from stretto.errors import WorkflowError
-from stretto.workflow import Workflow, parse_workflow
+from stretto import Workflow, WorkflowError, parse_workflow
 
 __all__ = ["WORKLOADS", "workload"]
 

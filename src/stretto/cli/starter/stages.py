@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def bumpy(x: float) -> float:
-    """What the simulations sample; its minimum is near x = -0.55."""
+    """Return what the simulations sample; the minimum is near x = -0.28."""
     return x * x + math.sin(5 * x)
 
 

@@ -1,0 +1,329 @@
+"""Whether a trace was legal: read from the trace alone, by other means than it was made.
+
+The checker shares no code with the scheduler, nor the unrolled loop that the scheduler works on.
+It knows the description, the platform and the columns of the trace, and says of each rule which
+attempts broke it:
+
+- columns are well formed; launched, started and ended come in this order;
+- attempts of a task are numbered from 1, one after another, none after it has finished, and no
+  more of them failed than its retries allow since the run was last resumed;
+- an attempt lies on exactly what its set needs, on cores and GPUs that exist;
+- no core is held twice at any instant, no GPU beyond all of it, no node's memory beyond all of it;
+- nothing is launched before what it waits for has finished: own inputs, whole sets or stages,
+  as the mode says; carried input is as old as recorded, and no older than allowed;
+- a complete run took no less than its critical path and its area, and no more than all of its
+  attempts one after another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stretto.analysis.allocation import misfits, overfull
+from stretto.analysis.serials import Serials, attempt_name, serials
+from stretto.analysis.usage import amounts, held
+from stretto.analysis.waits import critical_path_us, free_us, given_us, stage_of
+from stretto.trace import UNKNOWN_US, Kind, Outcome, Trace
+from stretto.units import GPU_MILLI, us_to_seconds
+from stretto.workflow import Dependency, Pattern, TaskSet
+
+__all__ = ["check", "violations"]
+
+MOST_SHOWN = 5
+"""Violations of one rule that are told one by one; of the rest only the number."""
+MODES = ("sequential", "asynchronous", "task-level")
+
+_NEVER_US = np.iinfo(np.int64).max // 4
+
+Column = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _View:
+    """A well-formed trace, with what several rules ask of it."""
+
+    trace: Trace
+    numbers: Serials
+    place: Column
+    finished_us: Column
+    misfits: Mapping[int, str]
+    slack_us: int
+
+
+def check(trace: Trace, *, slack_us: int = 0) -> None:
+    """Raise `AssertionError` with every violation unless `trace` is legal; see `violations`."""
+    found = violations(trace, slack_us=slack_us)
+    if found:
+        raise AssertionError("\n".join([f"{len(found)} violations:", *found]))
+
+
+def violations(trace: Trace, *, slack_us: int = 0) -> list[str]:
+    """Return what is wrong with a trace, a sentence each; empty if nothing is.
+
+    Parameters
+    ----------
+    trace
+        Simulated, emulated or measured; complete or not.
+    slack_us
+        What the engine may add to the serial sum of an emulated or measured run.
+    """
+    malformed = _malformed(trace)
+    if malformed:
+        return malformed
+    numbers = serials(trace.workflow)
+    finished = trace.outcome == Outcome.FINISHED
+    finished_us = np.full(numbers.n_tasks, _NEVER_US, dtype=np.int64)
+    finished_us[trace.task[finished]] = trace.ended_us[finished]
+    view = _View(trace, numbers, numbers.place(trace.task), finished_us, misfits(trace), slack_us)
+    rules = (
+        _times,
+        _attempts,
+        _failures,
+        _shapes,
+        _overlaps,
+        _early_tasks,
+        _early_stages,
+        _stale_inputs,
+        _bounds,
+    )
+    return [sentence for rule in rules for sentence in rule(view)]
+
+
+def _malformed(trace: Trace) -> list[str]:
+    columns = (trace.attempt, trace.launched_us, trace.started_us, trace.ended_us, trace.outcome)
+    if any(len(column) != len(trace) for column in (*columns, trace.placements)):
+        return ["the columns differ in length"]
+    if trace.mode not in MODES:
+        return [f"there is no mode {trace.mode!r}"]
+    strange = (trace.task < 0) | (trace.task >= trace.workflow.n_tasks)
+    if strange.any():
+        return [f"there is no task {int(trace.task[strange][0])}"]
+    return []
+
+
+def _told(view: _View, rows: Iterable[int], sentence: str | Callable[[int], str]) -> list[str]:
+    """Return a sentence for each of the first rows, and how many more there are."""
+    every = list(rows)
+    told = []
+    for row in every[:MOST_SHOWN]:
+        said = sentence if isinstance(sentence, str) else sentence(row)
+        told.append(f"{attempt_name(view.trace, row)} {said}")
+    if len(every) > MOST_SHOWN:
+        told.append(f"{len(every) - MOST_SHOWN} more like: {told[-1]}")
+    return told
+
+
+def _seconds(us: int) -> str:
+    return "never" if us >= _NEVER_US else f"at {us_to_seconds(us):g} s"
+
+
+def _times(view: _View) -> list[str]:
+    """Tell times out of order, and finished attempts without all of them."""
+    trace = view.trace
+    launched, started, ended = trace.launched_us, trace.started_us, trace.ended_us
+    unordered = (launched < 0) | ((started != UNKNOWN_US) & (started < launched))
+    unordered |= (ended != UNKNOWN_US) & (ended < np.maximum(launched, started))
+    found = _told(
+        view,
+        np.flatnonzero(unordered).tolist(),
+        lambda row: (
+            f"was launched, started and ended at {launched[row]}, {started[row]} "
+            f"and {ended[row]} us, which is out of order"
+        ),
+    )
+    finished = trace.outcome == Outcome.FINISHED
+    unknown = finished & ((started == UNKNOWN_US) | (ended == UNKNOWN_US))
+    found += _told(view, np.flatnonzero(unknown).tolist(), "finished but has no start or end")
+    over = (trace.outcome == Outcome.RUNNING) & (ended != UNKNOWN_US)
+    return found + _told(view, np.flatnonzero(over).tolist(), "ended but still runs")
+
+
+def _attempts(view: _View) -> list[str]:
+    """Tell attempts that are not 1, 2, 3 ..., one after another, up to a finished one."""
+    trace = view.trace
+    order = np.lexsort((trace.attempt, trace.task))
+    task, attempt = trace.task[order], trace.attempt[order]
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = task[1:] != task[:-1]
+    begin = np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))
+    expected = np.arange(len(order)) - begin + 1
+    found = _told(
+        view,
+        order[attempt != expected].tolist(),
+        lambda row: f"is numbered {trace.attempt[row]}, which is not the next number",
+    )
+    later, earlier = order[1:][~first[1:]], order[:-1][~first[1:]]
+    after = trace.outcome[earlier] == Outcome.FINISHED
+    found += _told(view, later[after].tolist(), "was made after the task had finished")
+    # Nobody saw the end of a lost attempt; of one that runs it has yet to come.
+    runs = trace.outcome[earlier] == Outcome.RUNNING
+    ended_us = np.where(runs, _NEVER_US, trace.ended_us[earlier])
+    overlap = (ended_us > trace.launched_us[later]) & ~after
+    return found + _told(
+        view, later[overlap].tolist(), "was launched before the attempt before it ended"
+    )
+
+
+def _failures(view: _View) -> list[str]:
+    """Tell tasks that failed beyond their retries; every resume begins the count anew."""
+    trace = view.trace
+    failed = np.bincount(
+        trace.task[trace.outcome == Outcome.FAILED], minlength=view.numbers.n_tasks
+    )
+    retries = np.array([task_set.retries for task_set in trace.workflow.task_sets])
+    lives = 1 + sum("resumed" in note.text for note in trace.notes)
+    of_task = np.tile(np.repeat(retries, view.numbers.counts), trace.workflow.iterations)
+    beyond = np.flatnonzero(failed > (of_task + 1) * lives).tolist()
+    return [
+        f"{view.numbers.task_name(task)} failed {failed[task]} times with {of_task[task]} retries"
+        for task in beyond[:MOST_SHOWN]
+    ]
+
+
+def _shapes(view: _View) -> list[str]:
+    """Tell attempts that do not lie on exactly what their set needs, or on what is not there."""
+    return _told(view, view.misfits, lambda row: f"lies wrong: {view.misfits[row]}")
+
+
+def _overlaps(view: _View) -> list[str]:
+    """Tell what is held beyond what there is, at some instant."""
+    trace = view.trace
+    return [
+        sentence
+        for what, rows in overfull(trace, without=tuple(view.misfits)).items()
+        for sentence in _told(
+            view,
+            rows,
+            lambda row, what=what: (  # type: ignore[misc]
+                f"started {_seconds(int(trace.started_us[row]))} on {what} held by others"
+            ),
+        )
+    ]
+
+
+def _waits(view: _View) -> Iterable[tuple[TaskSet, Column, Dependency]]:
+    """Yield each set, the rows of its attempts, and one thing that it waits for."""
+    for place, task_set in enumerate(view.trace.workflow.task_sets):
+        rows = np.flatnonzero(view.place == place)
+        for dependency in task_set.after:
+            yield task_set, rows, dependency
+
+
+def _early_tasks(view: _View) -> list[str]:
+    """Tell launches before what the task waits for had finished."""
+    trace = view.trace
+    found = []
+    for task_set, rows, dependency in _waits(view):
+        free = free_us(
+            trace.workflow,
+            task_set,
+            dependency,
+            view.finished_us,
+            whole_sets=trace.mode != "task-level",
+        )
+        iteration, number = _coordinates(view, rows)
+        ready_us = free[iteration, number]
+        early = ready_us > trace.launched_us[rows]
+        due = dict(zip(rows[early].tolist(), ready_us[early].tolist(), strict=True))
+        found += _told(
+            view,
+            due,
+            lambda row, due=due, on=dependency.on: (  # type: ignore[misc]
+                f"was launched {_seconds(int(trace.launched_us[row]))}, before {on} "
+                f"had finished ({_seconds(due[row])})"
+            ),
+        )
+    return found
+
+
+def _early_stages(view: _View) -> list[str]:
+    """Tell launches before the stage before was over, in sequential mode."""
+    trace = view.trace
+    if trace.mode != "sequential":
+        return []
+    stage = stage_of(trace.workflow)
+    over_us = np.zeros(int(stage.max()) + 2, dtype=np.int64)
+    np.maximum.at(over_us, stage + 1, view.finished_us)
+    free_at = np.maximum.accumulate(over_us)[stage[trace.task]]
+    return _told(
+        view,
+        np.flatnonzero(free_at > trace.launched_us).tolist(),
+        lambda row: (
+            f"was launched {_seconds(int(trace.launched_us[row]))}, before the stage "
+            f"before its own was over ({_seconds(int(free_at[row]))})"
+        ),
+    )
+
+
+def _stale_inputs(view: _View) -> list[str]:
+    """Tell recorded input that is older than allowed or was not there at launch."""
+    trace = view.trace
+    wrong: dict[int, str] = {}
+    for task_set, rows, dependency in _waits(view):
+        pattern = dependency.pattern if trace.mode == "task-level" else Pattern.ALL
+        column = view.finished_us.reshape(trace.workflow.iterations, -1)
+        first = int(view.numbers.firsts[view.numbers.names.index(dependency.on)])
+        count = int(view.numbers.counts[view.numbers.names.index(dependency.on)])
+        there_us = given_us(column[:, first : first + count], task_set.tasks, pattern)
+        own = [row for row in rows.tolist() if row in trace.inputs]
+        iterations, numbers = _coordinates(view, np.array(own, dtype=np.int64))
+        for row, iteration, number in zip(own, iterations, numbers, strict=True):
+            for name, used in trace.inputs[row]:
+                oldest, newest = iteration - dependency.distance, iteration - dependency.previous
+                if name != dependency.on or (used is None and oldest < 0):
+                    continue
+                if used is None or not max(0, oldest) <= used <= newest:
+                    wrong[row] = f"used {name} of iteration {used}, not of {oldest} to {newest}"
+                elif there_us[used, number] > trace.launched_us[row]:
+                    wrong[row] = f"used {name} of iteration {used}, which had not finished"
+    return _told(view, sorted(wrong), lambda row: wrong[row])
+
+
+def _coordinates(view: _View, rows: Column) -> tuple[Column, Column]:
+    """Return the iteration of each row, and the number of its task within its set."""
+    task = view.trace.task[rows]
+    firsts = view.numbers.firsts[view.place[rows]]
+    return view.numbers.iteration(task), task % view.numbers.per_iteration - firsts
+
+
+def _bounds(view: _View) -> list[str]:
+    """Tell a TTX below critical path or area, or above all attempts in a row."""
+    trace = view.trace
+    if not trace.complete or (view.finished_us >= _NEVER_US).any():
+        return []
+    finished = np.flatnonzero(trace.outcome == Outcome.FINISHED)
+    durations_us = np.zeros(view.numbers.n_tasks, dtype=np.int64)
+    durations_us[trace.task[finished]] = (trace.ended_us - trace.started_us)[finished]
+    ttx_us = trace.ttx_us
+    lower_us = {
+        "critical path": critical_path_us(trace.workflow, durations_us, mode=trace.mode),
+        **_areas_us(trace),
+    }
+    found = [
+        f"TTX is {ttx_us} us, less than the {name} of {bound_us} us"
+        for name, bound_us in lower_us.items()
+        if ttx_us < bound_us
+    ]
+    known = (trace.launched_us >= 0) & (trace.ended_us >= 0)
+    serial_us = int((trace.ended_us - trace.launched_us)[known].sum())
+    serial_us += 0 if trace.kind is Kind.SIMULATED else view.slack_us
+    # Notes tell of stops and resumes, between which nothing runs.
+    if ttx_us > serial_us and not trace.notes:
+        found.append(f"TTX is {ttx_us} us, more than all attempts in a row, {serial_us} us")
+    return found
+
+
+def _areas_us(trace: Trace) -> dict[str, int]:
+    """Return how long the whole allocation needs for what was held, rounded down."""
+    rows, started_us, ended_us = held(trace)
+    totals = (trace.platform.cores, trace.platform.gpus * GPU_MILLI)
+    spans_us = (ended_us - started_us).astype(np.float64)
+    return {
+        f"area of the {name}": int(float(amount[rows] @ spans_us) / total * (1 - 1e-9))
+        for name, amount, total in zip(("cores", "GPUs"), amounts(trace), totals, strict=True)
+        if total
+    }

@@ -1,0 +1,164 @@
+"""Cores and GPUs in use over time, as step functions, and what share of the allocation that is.
+
+An attempt holds its slots from started to ended.  Every start adds its amount and every end takes
+it away; sorted and summed up that is the amount in use, exactly.  Utilisation is the area under it
+divided by allocation times makespan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stretto.analysis.serials import serials
+from stretto.trace import UNKNOWN_US, Outcome, Trace
+from stretto.units import GPU_MILLI
+
+__all__ = [
+    "Held",
+    "Steps",
+    "Usage",
+    "Utilisation",
+    "amounts",
+    "held",
+    "steps",
+    "usage",
+    "utilisation",
+]
+
+
+class Held(NamedTuple):
+    """Which attempts held their slots, and from when to when.
+
+    Parameters
+    ----------
+    rows
+        Rows of the trace, shape ``(attempts that ran,)``.
+    started_us, ended_us
+        Begin and end for each of these rows; what still runs ends with the trace.
+    """
+
+    rows: NDArray[np.int64]
+    started_us: NDArray[np.int64]
+    ended_us: NDArray[np.int64]
+
+
+class Steps(NamedTuple):
+    """A step function of time: ``amounts[i]`` from ``times_us[i]`` on, and 0 before the first."""
+
+    times_us: NDArray[np.int64]
+    amounts: NDArray[np.int64]
+
+    def mean(self, edges_us: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the mean between neighbouring edges, shape ``(edges - 1,)``."""
+        if not len(self.times_us):
+            return np.zeros(max(0, len(edges_us) - 1))
+        areas = self.amounts[:-1] * np.diff(self.times_us).astype(np.float64)
+        area = np.concatenate(([0.0], np.cumsum(areas)))
+        spans = np.diff(edges_us)
+        return np.diff(np.interp(edges_us, self.times_us, area)) / np.maximum(spans, 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Usage:
+    """What was in use over time.
+
+    Parameters
+    ----------
+    cores, gpus_milli
+        In all, in cores and thousandths of a GPU.
+    cores_by_set, gpus_milli_by_set
+        The same for each task set, in the order of the workflow.
+    """
+
+    cores: Steps
+    gpus_milli: Steps
+    cores_by_set: tuple[Steps, ...]
+    gpus_milli_by_set: tuple[Steps, ...]
+
+
+class Utilisation(NamedTuple):
+    """Shares of the allocation that were in use over the makespan, from 0 to 1.
+
+    `gpus` is `None` where the platform has none.
+    """
+
+    cores: float
+    gpus: float | None
+
+
+def held(trace: Trace) -> Held:
+    """Return the attempts of `trace` that held slots, in the order of their rows.
+
+    An attempt that is running holds them up to the last time the trace knows; a lost one whose
+    end nobody saw is left out.
+    """
+    columns = (trace.launched_us, trace.started_us, trace.ended_us)
+    last_us = max((int(column.max()) for column in columns if len(column)), default=0)
+    runs = (trace.outcome == Outcome.RUNNING) & (trace.ended_us == UNKNOWN_US)
+    ended_us = np.where(runs, last_us, trace.ended_us)
+    rows = np.flatnonzero((trace.started_us >= 0) & (ended_us >= 0))
+    return Held(rows, trace.started_us[rows], ended_us[rows])
+
+
+def steps(
+    started_us: NDArray[np.int64], ended_us: NDArray[np.int64], amounts: NDArray[np.int64]
+) -> Steps:
+    """Return the sum over time of amounts that are each held from a start to an end.
+
+    Parameters
+    ----------
+    started_us, ended_us, amounts
+        Of equal shape ``(intervals,)``.
+    """
+    times_us, where = np.unique(np.concatenate((started_us, ended_us)), return_inverse=True)
+    changes = np.zeros(len(times_us), dtype=np.int64)
+    np.add.at(changes, where, np.concatenate((amounts, -amounts)))
+    real = changes != 0
+    return Steps(times_us[real], np.cumsum(changes[real]))
+
+
+def amounts(trace: Trace) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the cores and the thousandths of GPUs of each row, each of shape ``(attempts,)``."""
+    cores = [sum(slot.cores.bit_count() for slot in slots) for slots in trace.placements]
+    gpus_milli = [
+        sum(slot.gpus.bit_count() * slot.gpu_milli for slot in slots) for slots in trace.placements
+    ]
+    return np.array(cores, dtype=np.int64), np.array(gpus_milli, dtype=np.int64)
+
+
+def usage(trace: Trace) -> Usage:
+    """Return the cores and GPUs in use over time, in all and by task set."""
+    rows, started_us, ended_us = held(trace)
+    cores, gpus_milli = (amount[rows] for amount in amounts(trace))
+    place = serials(trace.workflow).place(trace.task[rows])
+    sets = [np.flatnonzero(place == number) for number in range(len(trace.workflow.task_sets))]
+
+    def by_set(amount: NDArray[np.int64]) -> tuple[Steps, ...]:
+        return tuple(steps(started_us[own], ended_us[own], amount[own]) for own in sets)
+
+    return Usage(
+        cores=steps(started_us, ended_us, cores),
+        gpus_milli=steps(started_us, ended_us, gpus_milli),
+        cores_by_set=by_set(cores),
+        gpus_milli_by_set=by_set(gpus_milli),
+    )
+
+
+def utilisation(trace: Trace) -> Utilisation:
+    """Return the shares of cores and of GPUs that were in use over TTX; 0 if nothing ran."""
+    rows, started_us, ended_us = held(trace)
+    ttx_us = int(ended_us.max() - started_us.min()) if len(rows) else 0
+    spans_us = (ended_us - started_us).astype(np.float64)
+    cores, gpus_milli = (float(amount[rows] @ spans_us) for amount in amounts(trace))
+
+    def share(busy: float, amount: int) -> float:
+        return busy / (amount * ttx_us) if amount and ttx_us else 0.0
+
+    return Utilisation(
+        cores=share(cores, trace.platform.cores),
+        gpus=share(gpus_milli, trace.platform.gpus * GPU_MILLI) if trace.platform.gpus else None,
+    )

@@ -1,0 +1,179 @@
+"""From a launch to what the backend is asked for: templates filled, paths chosen.
+
+A run directory holds ``tasks/SET/ITERATION/`` with, for task ``t`` and attempt ``a``, the files
+``t.a.out`` and ``t.a.err`` and, if the task asks for one, a directory ``t`` of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stretto.runtime.backend import Call, Program, Request, StandIn
+from stretto.scheduler import Launched
+from stretto.units import GPU_MILLI
+from stretto.workflow import Command, Expansion, Function, SetInstance, fill
+
+__all__ = ["Assignments", "Emulation", "task_seed"]
+
+
+def task_seed(seed: int, place: int, iteration: int, number: int) -> int:
+    """Return a task's own seed, of 31 bits; the same in every attempt and every mode."""
+    text = f"{seed}/{place}/{iteration}/{number}".encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "big") >> 1
+
+
+class Emulation:
+    """Makes timed stand-ins of launches.
+
+    Parameters
+    ----------
+    durations_us
+        By task: how long it takes, in workflow time.
+    """
+
+    def __init__(self, durations_us: list[int]) -> None:
+        self._durations_us = durations_us
+
+    def __call__(self, launched: Launched) -> Request:
+        """Return the stand-in for a launch."""
+        stand_in = StandIn(self._durations_us[launched.task])
+        return Request(launched.task, launched.attempt, launched.placement, stand_in, threads=1)
+
+
+class Assignments:
+    """Makes requests of launches, for tasks that are really run.
+
+    Parameters
+    ----------
+    expansion
+        The workflow, unrolled.
+    run_dir
+        The run's directory, absolute.
+    seed
+        Seed of the run.
+    """
+
+    def __init__(self, expansion: Expansion, run_dir: Path, seed: int) -> None:
+        self._expansion = expansion
+        self._run_dir = run_dir
+        self._seed = seed
+        self._folders: dict[int, Path] = {}
+
+    def __call__(self, launched: Launched) -> Request:
+        """Return what the backend is asked for."""
+        instance = self._expansion.instance_of(launched.task)
+        work = instance.task_set.work
+        fields = self._fields(instance, launched)
+        match work:
+            case Command():
+                assigned: Program | Call = self._program(instance, work, fields)
+            case Function():
+                assigned = self._call(instance, work, fields)
+            case None:
+                raise AssertionError(f"{instance.name} has nothing to run")
+        threads = max(1, instance.task_set.resources.cores)
+        return Request(launched.task, launched.attempt, launched.placement, assigned, threads)
+
+    def _program(
+        self, instance: SetInstance, command: Command, fields: Mapping[str, Any]
+    ) -> Program:
+        words = tuple(self._filled(word, fields) for word in command.words)
+        directory = self._expansion.workflow.folder / (instance.task_set.working_directory or "")
+        return Program(
+            words=("/bin/sh", "-c", *words) if command.shell else words,
+            environment=self._environment(instance, fields),
+            directory=directory.absolute(),
+            stdout=self._output(instance, fields, "out"),
+            stderr=self._output(instance, fields, "err"),
+        )
+
+    def _call(self, instance: SetInstance, function: Function, fields: dict[str, Any]) -> Call:
+        Path(fields["task_dir"]).mkdir(exist_ok=True)
+        inputs = {
+            name.removeprefix("inputs."): age
+            for name, age in fields.items()
+            if name.startswith("inputs.")
+        }
+        return Call(
+            function=function.target,
+            arguments=((), self._arguments(dict(function.arguments), fields)),
+            fields={**fields, "inputs": inputs},
+            environment=self._environment(instance, fields),
+            search_path=(str(self._expansion.workflow.folder.absolute()),),
+            stdout=self._output(instance, fields, "out"),
+            stderr=self._output(instance, fields, "err"),
+        )
+
+    def _arguments(self, value: Any, fields: Mapping[str, Any]) -> Any:
+        match value:
+            case str() if value[:1] == "{" and value[1:-1] in fields and value[-1:] == "}":
+                self._filled(value, fields)
+                return fields[value[1:-1]]
+            case str():
+                return self._filled(value, fields)
+            case dict():
+                return {key: self._arguments(one, fields) for key, one in value.items()}
+            case list() | tuple():
+                return [self._arguments(one, fields) for one in value]
+            case _:
+                return value
+
+    def _filled(self, text: str, fields: Mapping[str, Any]) -> str:
+        if "{task_dir}" in text:
+            Path(fields["task_dir"]).mkdir(exist_ok=True)
+        return fill(text, {name: "none" if one is None else one for name, one in fields.items()})
+
+    def _environment(
+        self, instance: SetInstance, fields: Mapping[str, Any]
+    ) -> tuple[tuple[str, str], ...]:
+        own = tuple(
+            (key, self._filled(text, fields)) for key, text in instance.task_set.environment
+        )
+        return (
+            ("STRETTO_RUN_DIR", str(self._run_dir)),
+            ("STRETTO_TASK_SET", instance.task_set.name),
+            ("STRETTO_TASK", str(fields["task"])),
+            ("STRETTO_ITERATION", str(fields["iteration"])),
+            ("STRETTO_ATTEMPT", str(fields["attempt"])),
+            *own,
+        )
+
+    def _output(self, instance: SetInstance, fields: Mapping[str, Any], ending: str) -> Path:
+        return self._folder(instance) / f"{fields['task']}.{fields['attempt']}.{ending}"
+
+    def _folder(self, instance: SetInstance) -> Path:
+        folder = self._folders.get(instance.index)
+        if folder is None:
+            folder = self._run_dir / "tasks" / instance.task_set.name / str(instance.iteration)
+            folder.mkdir(parents=True, exist_ok=True)
+            self._folders[instance.index] = folder
+        return folder
+
+    def _fields(self, instance: SetInstance, launched: Launched) -> dict[str, Any]:
+        workflow = self._expansion.workflow
+        task_set = instance.task_set
+        number = launched.task - instance.first_task
+        place = instance.index % len(workflow.task_sets)
+        fields: dict[str, Any] = {
+            "workflow": workflow.name,
+            "task_set": task_set.name,
+            "task": number,
+            "tasks": task_set.tasks,
+            "iteration": instance.iteration,
+            "iterations": workflow.iterations,
+            "attempt": launched.attempt,
+            "seed": task_seed(self._seed, place, instance.iteration, number),
+            "run_dir": str(self._run_dir),
+            "task_dir": str(self._folder(instance) / str(number)),
+            "cores": task_set.resources.cores,
+            "gpus": task_set.resources.gpus_milli / GPU_MILLI,
+        }
+        ages = dict(launched.inputs)
+        for edge in instance.edges:
+            newest = edge.newest
+            iteration = None if newest is None else newest // len(workflow.task_sets)
+            fields[f"inputs.{edge.on}"] = ages.get(edge.on, iteration)
+        return fields

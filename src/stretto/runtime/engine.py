@@ -1,0 +1,240 @@
+"""The engine: the scheduler on the real clock.
+
+A round takes everything that has arrived, applies it, decides once, writes the round to the
+journal, and only then acts.  While the journal is being written more arrives, and the next round
+is larger: under load, rounds grow and their cost is shared.
+
+Everything happens in one thread, in the event loop's turn.  What arrives goes to the inbox and
+wakes the engine; nothing else changes the state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Protocol, assert_never
+
+from stretto.runtime.backend import (
+    Backend,
+    Exited,
+    LaunchFailed,
+    Lost,
+    Report,
+    Request,
+    Started,
+)
+from stretto.runtime.clock import RealClock
+from stretto.scheduler import (
+    Cancelled,
+    Dropped,
+    Event,
+    Failed,
+    Finished,
+    Launched,
+    Opened,
+    State,
+    Submitted,
+    decide,
+)
+from stretto.scheduler import Lost as TaskLost
+from stretto.scheduler import Started as TaskStarted
+
+__all__ = ["Ending", "Engine", "Record"]
+
+
+class Record(Protocol):
+    """Where rounds are kept; a `Journal`, or nothing."""
+
+    def round(self, time_us: int, events: Sequence[Event]) -> None:
+        """Append a round."""
+
+    def sync(self) -> None:
+        """Return once all rounds are safe."""
+
+
+class Ending(Enum):
+    """How a run ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+class Engine:
+    """Drives a state to its end.
+
+    Parameters
+    ----------
+    state
+        The scheduler's state; only the engine changes it.
+    backend
+        Starts, watches and ends tasks.
+    request
+        Makes of a launch what the backend is asked for.
+    clock
+        Workflow time.
+    record
+        The journal.
+    observe
+        Called with each round's time and events, after they are safe.
+    on_exit
+        Called with each exit as the backend reported it, for results.
+    timeout_us
+        Workflow time a task may run, `None` for ever.
+    grace_s
+        Real seconds between asking a task to end and forcing it.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        backend: Backend,
+        *,
+        request: Callable[[Launched], Request],
+        clock: RealClock,
+        record: Record,
+        observe: Callable[[int, Sequence[Event]], None],
+        on_exit: Callable[[Exited], None] | None = None,
+        timeout_us: Callable[[int], int | None] = lambda _: None,
+        grace_s: float = 5.0,
+    ) -> None:
+        self.state = state
+        self.clock = clock
+        self.grace_s = grace_s
+        self._backend = backend
+        self._request = request
+        self._record = record
+        self._observe = observe
+        self._on_exit = on_exit
+        self._timeout_us = timeout_us
+        self._inbox: list[Report | Opened | Submitted | Dropped] = []
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._open = False
+        self._deadlines: dict[tuple[int, int], asyncio.TimerHandle] = {}
+        self._overdue: dict[tuple[int, int], str] = {}
+
+    async def run(self, *, stay_open: bool = False) -> Ending:
+        """Return when nothing is in flight and nothing more can be launched.
+
+        Parameters
+        ----------
+        stay_open
+            Wait for tasks still to be submitted until `close` is called.
+
+        Raises
+        ------
+        BackendError
+            If the backend cannot start, or the journal cannot be written.
+        """
+        self._open = stay_open
+        await self._backend.start(self.post)
+        try:
+            while True:
+                self._wake.clear()
+                self._round()
+                if self._settled():
+                    break
+                if not self._inbox:
+                    await self._wake.wait()
+            self._record.sync()
+        finally:
+            for timer in self._deadlines.values():
+                timer.cancel()
+            await self._backend.close()
+        return self._ending()
+
+    def post(self, item: Report | Opened | Submitted | Dropped) -> None:
+        """Put something into the inbox; from the event loop's thread only."""
+        self._inbox.append(item)
+        self._wake.set()
+
+    def stop(self, *, grace_s: float | None = None) -> None:
+        """Launch nothing more and end what is in flight; called again, with less grace."""
+        self._stopping = True
+        grace_s = self.grace_s if grace_s is None else grace_s
+        for task in self.state.in_flight():
+            self._backend.cancel(task, self.state.attempts[task], grace_s)
+        self._wake.set()
+
+    def close(self) -> None:
+        """Expect no more submissions: the run ends when what is there has ended."""
+        self._open = False
+        self._wake.set()
+
+    def _settled(self) -> bool:
+        if self.state.n_in_flight or self._inbox:
+            return False
+        return self._stopping or not self._open
+
+    def _ending(self) -> Ending:
+        if self.state.n_finished == self.state.n_tasks - self.state.n_dropped:
+            return Ending.DONE
+        return Ending.STOPPED if self._stopping else Ending.FAILED
+
+    def _round(self) -> None:
+        arrived, self._inbox = self._inbox, []
+        events: list[Event] = []
+        for item in arrived:
+            event = self._event(item)
+            self.state.apply(event)
+            events.append(event)
+        now_us = self.clock.now_us()
+        launches = [] if self._stopping else decide(self.state, now_us)
+        events += launches
+        if not events:
+            return
+        self._record.round(now_us, events)
+        if launches:
+            self._record.sync()
+            self._backend.launch([self._request(launched) for launched in launches])
+        self._observe(now_us, events)
+
+    def _event(self, item: Report | Opened | Submitted | Dropped) -> Event:
+        """Return what a report means to the scheduler."""
+        match item:
+            case Started(task, attempt, machine_us):
+                self._set_deadline(task, attempt)
+                return TaskStarted(task, attempt, self.clock.at(machine_us))
+            case Exited():
+                return self._exited(item)
+            case LaunchFailed(task, attempt, machine_us, reason):
+                return Failed(task, attempt, self.clock.at(machine_us), reason)
+            case Lost(task, attempt, machine_us, reason):
+                self._clear_deadline(task, attempt)
+                return TaskLost(task, attempt, self.clock.at(machine_us), reason)
+            case Opened() | Submitted() | Dropped():
+                return item
+            case _:
+                assert_never(item)
+
+    def _exited(self, report: Exited) -> Event:
+        task, attempt, time_us = report.task, report.attempt, self.clock.at(report.time_us)
+        self._clear_deadline(task, attempt)
+        if self._on_exit is not None:
+            self._on_exit(report)
+        overdue = self._overdue.pop((task, attempt), None)
+        if report.error is None:
+            return Finished(task, attempt, time_us)
+        if self._stopping:
+            return Cancelled(task, attempt, time_us)
+        return Failed(task, attempt, time_us, overdue or report.error)
+
+    def _set_deadline(self, task: int, attempt: int) -> None:
+        limit_us = self._timeout_us(task)
+        if limit_us is None:
+            return
+        loop = asyncio.get_running_loop()
+        self._deadlines[task, attempt] = loop.call_later(
+            self.clock.real_s(limit_us), self._expire, task, attempt, limit_us
+        )
+
+    def _clear_deadline(self, task: int, attempt: int) -> None:
+        timer = self._deadlines.pop((task, attempt), None)
+        if timer is not None:
+            timer.cancel()
+
+    def _expire(self, task: int, attempt: int, limit_us: int) -> None:
+        self._overdue[task, attempt] = f"timed out after {limit_us / 1e6:g} s"
+        self._backend.cancel(task, attempt, self.grace_s)

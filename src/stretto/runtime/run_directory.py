@@ -1,0 +1,156 @@
+"""The run directory: where a run keeps all it has.
+
+==================  ==========================================================
+journal.jsonl       the journal; everything else can be derived from it
+description.*       the description as it was read, to the letter
+expanded.yaml       the description as it was understood
+tasks/              output of every attempt, see `assignments`
+report.html         the report, once there is one
+driver.pid          the process that drives it, or did last
+==================  ==========================================================
+
+Beside it, ``latest`` links to the newest run.  Who drives a run holds a lock on its journal, so
+that no two do.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from stretto.errors import WorkflowError
+from stretto.trace import Header, Journal, trim
+from stretto.workflow import write_workflow
+
+__all__ = ["RunDirectory"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """A run's directory, absolute."""
+
+    path: Path
+
+    @property
+    def journal(self) -> Path:
+        """The journal's path."""
+        return self.path / "journal.jsonl"
+
+    @property
+    def report(self) -> Path:
+        """The report's path."""
+        return self.path / "report.html"
+
+    @property
+    def run_id(self) -> str:
+        """A name for the run that no other run on this machine has."""
+        status = self.journal.stat()
+        return f"{self.path.name}-{status.st_dev:x}-{status.st_ino:x}"
+
+    def driver(self) -> int:
+        """Return the process that drives the run.
+
+        Raises
+        ------
+        WorkflowError
+            If nobody does.
+        """
+        try:
+            with self.journal.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return int((self.path / "driver.pid").read_text())
+        except OSError:
+            pass
+        raise WorkflowError("nobody is driving a run here", source=str(self.path))
+
+    @classmethod
+    def create(
+        cls, path: Path | None, header: Header, *, began: datetime, original: Path | None
+    ) -> tuple[RunDirectory, Journal]:
+        """Make the directory of a new run and begin its journal, locked.
+
+        Parameters
+        ----------
+        path
+            Where; ``runs/NAME-TIME`` unless given.  It may be there, but not with a run in it.
+        header
+            What is run.
+        began
+            Wall-clock time of the beginning.
+        original
+            File that the description was read from.
+
+        Raises
+        ------
+        WorkflowError
+            If there is a run already, or the directory cannot be made.
+        """
+        directory = cls(path.absolute() if path else _fresh(header.workflow.name, began))
+        try:
+            directory.path.mkdir(parents=True, exist_ok=True)
+            journal = Journal.create(directory.journal, header)
+            _lock(journal, directory)
+            text = write_workflow(header.workflow)
+            (directory.path / "expanded.yaml").write_text(text, encoding="utf-8")
+            if original is not None:
+                copy = directory.path / f"description{original.suffix}"
+                copy.write_bytes(original.read_bytes())
+            _link_latest(directory.path)
+        except FileExistsError:
+            raise WorkflowError(
+                "there is a run already; resume it, or choose another directory",
+                source=str(directory.path),
+            ) from None
+        except OSError as error:
+            raise WorkflowError(
+                f"the run directory cannot be made: {error.strerror}", source=str(directory.path)
+            ) from None
+        return directory, journal
+
+    @classmethod
+    def open(cls, path: Path) -> tuple[RunDirectory, Journal]:
+        """Go on with the journal of a run that nobody drives, locked.
+
+        Raises
+        ------
+        WorkflowError
+            If there is no run, or somebody drives it.
+        """
+        directory = cls(path.resolve())
+        if not directory.journal.is_file():
+            raise WorkflowError("there is no run here (no journal.jsonl)", source=str(path))
+        journal = Journal.append_to(directory.journal)
+        _lock(journal, directory)
+        trim(directory.journal)
+        return directory, journal
+
+
+def _fresh(name: str, began: datetime) -> Path:
+    stem = Path("runs").absolute() / f"{name}-{began:%Y%m%d-%H%M%S}"
+    path, number = stem, 1
+    while path.exists():
+        number += 1
+        path = stem.with_name(f"{stem.name}-{number}")
+    return path
+
+
+def _lock(journal: Journal, directory: RunDirectory) -> None:
+    try:
+        fcntl.flock(journal.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise WorkflowError("somebody is driving this run", source=str(directory.path)) from None
+    (directory.path / "driver.pid").write_text(str(os.getpid()))
+
+
+def _link_latest(path: Path) -> None:
+    link = path.parent / "latest"
+    if link.exists() and not link.is_symlink():
+        return
+    fresh = path.parent / f".latest-{os.getpid()}"
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(path.name)
+    fresh.replace(link)

@@ -1,0 +1,38 @@
+"""The durations of one seed.
+
+Every set in every iteration draws from a stream of its own: a task's duration depends on the seed,
+its set, its iteration and its number, and on nothing else.  So all modes are compared on the same
+draws, and an emulated run meets the durations of its simulation.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stretto.errors import WorkflowError
+from stretto.workflow.expansion import Expansion
+
+__all__ = ["drawn_durations_us"]
+
+
+def drawn_durations_us(expansion: Expansion, seed: int) -> list[int]:
+    """Return the duration of every task in microseconds, in the order of serial numbers.
+
+    Raises
+    ------
+    WorkflowError
+        If a task set has no duration.
+    """
+    durations: list[int] = []
+    places = {task_set.name: place for place, task_set in enumerate(expansion.workflow.task_sets)}
+    for instance in expansion.instances:
+        name = instance.task_set.name
+        duration = instance.task_set.duration
+        if duration is None:
+            raise WorkflowError(
+                "no duration is known; give one, or take it from a run",
+                path=("task_sets", name, "duration"),
+            )
+        rng = np.random.default_rng([seed, places[name], instance.iteration])
+        durations += duration.draw(rng, instance.count).tolist()
+    return durations
