@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import time
 import uuid
@@ -13,6 +14,16 @@ from stretto.runtime.backend import Call, Exited, Program, Report, Request, Star
 from stretto.runtime.backends.embedded import Embedded
 
 PATIENCE_S = 20.0
+
+
+def driven(test):
+    """Run an asynchronous test."""
+
+    @functools.wraps(test)
+    def run(**fixtures):
+        asyncio.run(test(**fixtures))
+
+    return run
 
 
 def place(cores: int = 1, gpus: int = 0) -> Placement:
@@ -74,7 +85,15 @@ class Driver:
         return (self.folder / str(task) / "stdout").read_text()
 
     def call(
-        self, function, *args, task=0, placement=None, fields=None, threads=1, kwargs=None, **options
+        self,
+        function,
+        *args,
+        task=0,
+        placement=None,
+        fields=None,
+        threads=1,
+        kwargs=None,
+        **options,
     ):
         work = Call(function, (args, kwargs or {}), fields or {}, **options)
         return Request(task, 1, placement or place(), work, threads)
@@ -106,7 +125,9 @@ def marked(run_id: str) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
-                if f"STRETTO_RUN={run_id}".encode() in (entry / "environ").read_bytes().split(b"\0"):
+                if f"STRETTO_RUN={run_id}".encode() in (entry / "environ").read_bytes().split(
+                    b"\0"
+                ):
                     found.append(int(entry.name))
     return sorted(found)
 

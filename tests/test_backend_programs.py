@@ -1,35 +1,23 @@
 """Programs on this machine: real processes, real signals."""
 
-import asyncio
 import os
 import sys
 from pathlib import Path
 
 import pytest
-from backend_driver import alive, embedded, marked, place, wait_until
 
 from stretto.errors import BackendError
 from stretto.platform import Node, Platform
-from stretto.runtime.backend import Exited, LaunchFailed, Started, StandIn
+from stretto.runtime.backend import Exited, LaunchFailed, StandIn, Started
 from stretto.runtime.backends.embedded import Embedded
+from tests.backend_driver import alive, driven, embedded, marked, place, wait_until
 
 PYTHON = sys.executable
 AFFINITY = "import os; print(*sorted(os.sched_getaffinity(0)))"
 
 
-def driven(test):
-    """Run an asynchronous test."""
-
-    def run(tmp_path, monkeypatch):
-        asyncio.run(test(tmp_path, monkeypatch))
-
-    run.__name__ = test.__name__
-    run.__doc__ = test.__doc__
-    return run
-
-
 @driven
-async def test_a_program_starts_and_ends_and_its_output_is_in_its_files(tmp_path, _):
+async def test_a_program_starts_and_ends_and_its_output_is_in_its_files(tmp_path):
     async with embedded(tmp_path) as driver:
         end = await driver.run_program(["/bin/sh", "-c", "echo out; echo err >&2; pwd"])
         assert end.error is None
@@ -41,7 +29,7 @@ async def test_a_program_starts_and_ends_and_its_output_is_in_its_files(tmp_path
 
 
 @driven
-async def test_exit_status_and_signal_are_told_in_words(tmp_path, _):
+async def test_exit_status_and_signal_are_told_in_words(tmp_path):
     async with embedded(tmp_path) as driver:
         end = await driver.run_program(["/bin/sh", "-c", "exit 3"])
         assert end.error == "exit status 3"
@@ -50,7 +38,7 @@ async def test_exit_status_and_signal_are_told_in_words(tmp_path, _):
 
 
 @driven
-async def test_what_cannot_be_started_is_said_clearly(tmp_path, _):
+async def test_what_cannot_be_started_is_said_clearly(tmp_path):
     (tmp_path / "data").write_text("no program")
     (tmp_path / "garbage").write_text("no program")
     (tmp_path / "garbage").chmod(0o755)
@@ -73,9 +61,9 @@ async def test_what_cannot_be_started_is_said_clearly(tmp_path, _):
 
 
 @driven
-async def test_the_environment_is_the_engines_then_ours_then_the_tasks_own(tmp_path, patch):
-    patch.setenv("FROM_ENGINE", "engine")
-    patch.setenv("OMP_NUM_THREADS", "99")
+async def test_the_environment_is_the_engines_then_ours_then_the_tasks_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("FROM_ENGINE", "engine")
+    monkeypatch.setenv("OMP_NUM_THREADS", "99")
     show = ["/bin/sh", "-c", "echo $FROM_ENGINE $OMP_NUM_THREADS $MINE $STRETTO_RUN"]
     async with embedded(tmp_path) as driver:
         await driver.run_program(show, threads=3, environment=[("MINE", "my words")])
@@ -86,14 +74,14 @@ async def test_the_environment_is_the_engines_then_ours_then_the_tasks_own(tmp_p
 
 
 @driven
-async def test_gpus_are_those_that_the_engine_may_see(tmp_path, patch):
+async def test_gpus_are_those_that_the_engine_may_see(tmp_path, monkeypatch):
     show = ["/bin/sh", "-c", 'echo "[$CUDA_VISIBLE_DEVICES]"']
-    patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     async with embedded(tmp_path, gpus=4) as driver:
         await driver.run_program(show, placement=place(gpus=0b1010))
         await driver.run_program(show, task=1)
         assert (driver.output(0), driver.output(1)) == ("[1,3]\n", "[]\n")
-    patch.setenv("CUDA_VISIBLE_DEVICES", "5,GPU-abc")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,GPU-abc")
     async with embedded(tmp_path, gpus=2) as driver:
         await driver.run_program(show, placement=place(gpus=0b10))
         assert driver.output() == "[GPU-abc]\n"
@@ -102,9 +90,9 @@ async def test_gpus_are_those_that_the_engine_may_see(tmp_path, patch):
 
 
 @driven
-async def test_a_program_sees_its_own_cores_only(tmp_path, _):
+async def test_a_program_sees_its_own_cores_only(tmp_path):
     cpus = sorted(os.sched_getaffinity(0))
-    async with embedded(tmp_path, cores=len(cpus)) as driver:
+    async with embedded(tmp_path, cores=len(cpus), gpus=1) as driver:
         requests = [
             driver.program([PYTHON, "-S", "-c", AFFINITY], task=core, placement=place(1 << core))
             for core in range(len(cpus))
@@ -118,7 +106,7 @@ async def test_a_program_sees_its_own_cores_only(tmp_path, _):
 
 
 @driven
-async def test_an_overcommitted_machine_binds_no_task(tmp_path, _):
+async def test_an_overcommitted_machine_binds_no_task(tmp_path):
     cpus = sorted(os.sched_getaffinity(0))
     async with embedded(tmp_path, cores=len(cpus) + 1) as driver:
         await driver.run_program([PYTHON, "-S", "-c", AFFINITY])
@@ -126,7 +114,7 @@ async def test_an_overcommitted_machine_binds_no_task(tmp_path, _):
 
 
 @driven
-async def test_what_a_program_leaves_in_the_background_ends_with_it(tmp_path, _):
+async def test_what_a_program_leaves_in_the_background_ends_with_it(tmp_path):
     async with embedded(tmp_path) as driver:
         end = await driver.run_program(["/bin/sh", "-c", "sleep 1000 & echo $!"])
         assert end.error is None
@@ -134,7 +122,7 @@ async def test_what_a_program_leaves_in_the_background_ends_with_it(tmp_path, _)
 
 
 @driven
-async def test_cancelling_asks_first_and_then_forces(tmp_path, _):
+async def test_cancelling_asks_first_and_then_forces(tmp_path):
     deaf = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
     polite = "trap 'echo bye; exit 5' TERM; echo ready; while :; do sleep 0.05; done"
     async with embedded(tmp_path) as driver:
@@ -152,7 +140,7 @@ async def test_cancelling_asks_first_and_then_forces(tmp_path, _):
 
 
 @driven
-async def test_a_stopped_program_can_be_cancelled(tmp_path, _):
+async def test_a_stopped_program_can_be_cancelled(tmp_path):
     async with embedded(tmp_path) as driver:
         driver.backend.launch([driver.program(["/bin/sh", "-c", "kill -STOP $$; sleep 1000"])])
         await driver.until(lambda: driver.started(0))
@@ -162,7 +150,7 @@ async def test_a_stopped_program_can_be_cancelled(tmp_path, _):
 
 
 @driven
-async def test_many_at_once_are_started_in_slices_and_each_ends_once(tmp_path, _):
+async def test_many_at_once_are_started_in_slices_and_each_ends_once(tmp_path):
     async with embedded(tmp_path) as driver:
         driver.backend.launch([driver.program(["/bin/true"], task=task) for task in range(60)])
         driver.backend.cancel(59, 1, 1.0)
@@ -173,7 +161,7 @@ async def test_many_at_once_are_started_in_slices_and_each_ends_once(tmp_path, _
 
 
 @driven
-async def test_the_engine_is_never_called_from_within_its_own_calls(tmp_path, _):
+async def test_the_engine_is_never_called_from_within_its_own_calls(tmp_path):
     async with embedded(tmp_path) as driver:
         driver.backend.launch([driver.program(["no-such-command"]), driver.program(["/bin/true"])])
         assert driver.reports == []
@@ -181,7 +169,7 @@ async def test_the_engine_is_never_called_from_within_its_own_calls(tmp_path, _)
 
 
 @driven
-async def test_an_attempt_that_runs_is_not_started_again(tmp_path, _):
+async def test_an_attempt_that_runs_is_not_started_again(tmp_path):
     async with embedded(tmp_path) as driver:
         request = driver.program(["/bin/sh", "-c", "echo once; sleep 0.1"])
         driver.backend.launch([request])
@@ -191,7 +179,7 @@ async def test_an_attempt_that_runs_is_not_started_again(tmp_path, _):
 
 
 @driven
-async def test_close_ends_everything_daemons_included(tmp_path, _):
+async def test_close_ends_everything_daemons_included(tmp_path):
     daemon = (
         "import os, time\n"
         "if os.fork() == 0:\n"
@@ -209,13 +197,13 @@ async def test_close_ends_everything_daemons_included(tmp_path, _):
         assert alive(pid)
         driver.backend.launch([driver.program(["/bin/sleep", "1000"], task=1)])
         await driver.until(lambda: driver.started(1))
-        assert len(marked(driver.run_id)) == 2
+        await driver.until(lambda: len(marked(driver.run_id)) == 2)
     assert not alive(pid)
     assert driver.end_of(1) is None
 
 
 @driven
-async def test_a_stand_in_and_several_nodes_are_refused(tmp_path, _):
+async def test_a_stand_in_and_several_nodes_are_refused(tmp_path):
     async with embedded(tmp_path) as driver:
         request = driver.program(["true"])._replace(work=StandIn(1))
         driver.backend.launch([request])
@@ -227,7 +215,7 @@ async def test_a_stand_in_and_several_nodes_are_refused(tmp_path, _):
 
 
 @driven
-async def test_output_can_go_to_one_file(tmp_path, _):
+async def test_output_can_go_to_one_file(tmp_path):
     async with embedded(tmp_path) as driver:
         request = driver.program(["/bin/sh", "-c", "echo a; echo b >&2; echo c"])
         both = request.work.stdout

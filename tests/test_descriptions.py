@@ -189,8 +189,8 @@ def test_blocks_share_the_producers_out_evenly(consumers: int, more: int) -> Non
         ({"a": "each", "b": None}, [Dependency("a", Pattern.EACH), Dependency("b")]),
         ({"a": {"pattern": "group"}}, [Dependency("a", Pattern.GROUP)]),
         (
-            ["a", {"a": {"iteration": "previous", "staleness": 2}}],
-            [Dependency("a"), Dependency("a", previous=True, staleness=2)],
+            ["a", {"a": {"iteration": "previous"}}],
+            [Dependency("a"), Dependency("a", previous=True)],
         ),
         (Dependency("a", "each"), [Dependency("a", Pattern.EACH)]),
     ],
@@ -214,6 +214,10 @@ def test_what_a_set_waits_for(after: object, expected: list[Dependency]) -> None
             "after.a.staleness: expected a whole number of iterations (adaptive staleness",
         ),
         ({"a": {"iteration": "last"}}, "after.a.iteration: expected same or previous"),
+        (
+            ["a", {"a": {"iteration": "previous", "staleness": 2}}],
+            "after: what is waited for in the same iteration cannot be stale as well",
+        ),
     ],
 )
 def test_waiting_that_makes_no_sense_is_refused(after: object, message: str) -> None:

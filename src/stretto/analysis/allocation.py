@@ -45,7 +45,7 @@ def misfits(trace: Trace) -> dict[int, str]:
 
 def _misfit(shape: Resources, placement: Placement, platform: Platform) -> str | None:
     nodes = [slot.node for slot in placement]
-    if any(second <= first for first, second in pairwise(nodes)):
+    if any(second < first for first, second in pairwise(nodes)):
         return f"its nodes {nodes} are not in order"
     if nodes and not 0 <= nodes[0] <= nodes[-1] < len(platform.nodes):
         return f"its nodes {nodes} do not all exist"

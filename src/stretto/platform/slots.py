@@ -38,7 +38,10 @@ class Slot(NamedTuple):
 
 
 Placement = tuple[Slot, ...]
-"""Where a task lies: a slot for each node it has ranks on, in the order of the nodes."""
+"""Where a task lies: a slot for each node it has ranks on, in the order of the nodes.
+
+Ranks that share GPUs have a slot each.
+"""
 
 
 def bits(mask: int) -> Iterator[int]:

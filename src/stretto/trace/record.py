@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from stretto.platform import Placement, Platform
 from stretto.workflow import Expansion, Workflow, expand
 
-__all__ = ["Kind", "Note", "Outcome", "Trace"]
+__all__ = ["UNKNOWN_US", "Kind", "Note", "Outcome", "Trace"]
 
 UNKNOWN_US = -1
 """Stands for a time that never came, such as the end of an attempt that still runs."""

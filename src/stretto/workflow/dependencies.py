@@ -122,6 +122,10 @@ def dependencies_of(value: object) -> tuple[Dependency, ...]:
     seen = {(one.on, one.previous) for one in found}
     if len(seen) < len(found):
         raise WorkflowError("the same set is waited for twice")
+    stale = {one.on for one in found if one.staleness}
+    for one in found:
+        if one.on in stale and not one.previous:
+            raise WorkflowError("what is waited for in the same iteration cannot be stale as well")
     return tuple(found)
 
 

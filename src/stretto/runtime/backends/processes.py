@@ -160,14 +160,14 @@ def _create(path: Path) -> int:
 
 def _why_not(error: OSError | ValueError, program: Program) -> str:
     """Return in words why a program could not be started."""
-    name = program.words[0]
+    name, at_fault = program.words[0], str(error.filename if isinstance(error, OSError) else "")
     if not isinstance(error, OSError):
         return f"cannot start {name!r}: {error}"
     match error.errno:
-        case _ if error.filename == str(program.directory):
+        case _ if at_fault == str(program.directory):
             return f"no directory to start in: {program.directory} ({error.strerror})"
-        case _ if error.filename in (str(program.stdout), str(program.stderr)):
-            return f"cannot write output to {error.filename}: {error.strerror}"
+        case _ if at_fault in (str(program.stdout), str(program.stderr)):
+            return f"cannot write output to {at_fault}: {error.strerror}"
         case errno.ENOENT if "/" in name and (program.directory / name).exists():
             return f"the interpreter that {name} names after #! was not found"
         case errno.ENOENT:

@@ -29,12 +29,12 @@ RUN_VARIABLE = "STRETTO_RUN"
 MOST_ROUNDS = 2000
 """Rounds after which a process that cannot be killed (stuck in the kernel) is left alone."""
 
-ROUND_PAUSE_S = 0.002
+ROUND_PAUSE_S = 0.005
 ORPHAN_PAUSE_S = 0.02
 ORPHAN_EMPTY_ROUNDS = 4
 
 
-def kill_leftovers(run_id: str, *, empty_rounds: int = 2, pause_s: float = ROUND_PAUSE_S) -> int:
+def kill_leftovers(run_id: str, *, empty_rounds: int = 3, pause_s: float = ROUND_PAUSE_S) -> int:
     """Kill every process of a run except the caller, and return how many there were.
 
     Parameters
@@ -43,7 +43,7 @@ def kill_leftovers(run_id: str, *, empty_rounds: int = 2, pause_s: float = ROUND
         The run's identifier; only processes marked with exactly this one are touched.
     empty_rounds
         Looks in a row that must find nothing: a process may have been starting another while
-        the first look passed by.
+        the first look passed by, or been between two programs, when it shows no environment.
     pause_s
         Time between two looks, in which the killed disappear.
     """

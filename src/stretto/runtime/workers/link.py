@@ -280,7 +280,8 @@ class Link:
             with suppress(BlockingIOError):
                 while self._receive():
                     pass
-        how = f"worker {describe_exit(returncode) or 'ended with exit status 0'}"
+        how = describe_exit(returncode) or "exit status 0"
+        how = f"worker {how if returncode < 0 else f'ended with {how}'}"
         for key, position in self._open.items():
             self._over(key)
             self._post(self._fate(key, position, how))
