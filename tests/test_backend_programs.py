@@ -37,8 +37,9 @@ async def test_exit_status_and_signal_are_told_in_words(tmp_path):
         assert end.error == "killed by SIGSEGV"
 
 
+@pytest.mark.parametrize("here", [True, False])
 @driven
-async def test_what_cannot_be_started_is_said_clearly(tmp_path):
+async def test_what_cannot_be_started_is_said_clearly(tmp_path, here):
     (tmp_path / "data").write_text("no program")
     (tmp_path / "garbage").write_text("no program")
     (tmp_path / "garbage").chmod(0o755)
@@ -51,10 +52,12 @@ async def test_what_cannot_be_started_is_said_clearly(tmp_path):
             ([str(tmp_path / "garbage")], None, "not a program, nor a script that begins with #!"),
             ([str(tmp_path / "script")], None, "the interpreter that"),
             (["true"], tmp_path / "nowhere", f"no directory to start in: {tmp_path}/nowhere"),
-            (["true\0"], None, "null byte"),
+            (["true\0"], None, "null"),
+            (["true", "x" * 10_000_000], None, "the arguments and variables of true are too long"),
         ]
+        usual = Path.cwd() if here else tmp_path
         for task, (words, directory, reason) in enumerate(cases):
-            end = await driver.run_program(words, task=task, directory=directory)
+            end = await driver.run_program(words, task=task, directory=directory or usual)
             assert isinstance(end, LaunchFailed)
             assert reason in end.reason
             assert not driver.started(task)
@@ -89,12 +92,19 @@ async def test_gpus_are_those_that_the_engine_may_see(tmp_path, monkeypatch):
         Embedded(Platform("here", (Node("here", 1, 3, 1),)), run_id="x")
 
 
+@pytest.mark.parametrize("here", [True, False])
 @driven
-async def test_a_program_sees_its_own_cores_only(tmp_path):
+async def test_a_program_sees_its_own_cores_only(tmp_path, here):
     cpus = sorted(os.sched_getaffinity(0))
+    where = Path.cwd() if here else tmp_path
     async with embedded(tmp_path, cores=len(cpus), gpus=1) as driver:
         requests = [
-            driver.program([PYTHON, "-S", "-c", AFFINITY], task=core, placement=place(1 << core))
+            driver.program(
+                [PYTHON, "-S", "-c", AFFINITY],
+                task=core,
+                placement=place(1 << core),
+                directory=where,
+            )
             for core in range(len(cpus))
         ]
         driver.backend.launch(requests)
@@ -103,6 +113,43 @@ async def test_a_program_sees_its_own_cores_only(tmp_path):
         assert sorted(os.sched_getaffinity(0)) == cpus
         await driver.run_program([PYTHON, "-S", "-c", AFFINITY], task=99, placement=place(0, 1))
         assert driver.output(99).split() == [str(cpu) for cpu in cpus]
+
+
+@pytest.mark.parametrize("here", [True, False])
+@driven
+async def test_a_program_starts_clean_of_the_engines_own_state(tmp_path, here):
+    """A session of its own, no open file but the three, pipes that end it."""
+    program = (
+        "import os\n"
+        "files = [int(name) for name in os.listdir('/proc/self/fd')]\n"
+        "print(os.getsid(0) == os.getpid(), os.readlink('/proc/self/fd/0'))\n"
+        "print([f for f in files if f > 2 and os.path.exists(f'/proc/self/fd/{f}')])\n"
+        "print(os.environ['PATH'])\n"
+    )
+    leak = os.open("/dev/zero", os.O_RDONLY)
+    os.set_inheritable(leak, True)
+    try:
+        async with embedded(tmp_path) as driver:
+            own = tmp_path / "bin"
+            own.mkdir()
+            (own / "mypython").symlink_to(PYTHON)
+            await driver.run_program(
+                ["mypython", "-I", "-S", "-c", program],
+                directory=Path.cwd() if here else tmp_path,
+                environment=[("PATH", f"/no/such:{own}")],
+            )
+            assert driver.output().splitlines() == ["True /dev/null", "[]", f"/no/such:{own}"]
+    finally:
+        os.close(leak)
+
+
+@driven
+async def test_a_signal_that_python_ignores_is_not_ignored_by_programs(tmp_path):
+    async with embedded(tmp_path) as driver:
+        words = ["/bin/sh", "-c", "kill -PIPE $$"]
+        for task, where in enumerate((Path.cwd(), tmp_path)):
+            end = await driver.run_program(words, task=task, directory=where)
+            assert end.error == "killed by SIGPIPE"
 
 
 @driven

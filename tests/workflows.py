@@ -97,8 +97,6 @@ class FailingWorld:
     def __post_init__(self) -> None:
         self._drawn = DrawnWorld(self.expansion, self.seed)
 
-    def duration_us(self, task: int, attempt: int) -> int:
-        return self._drawn.duration_us(task, attempt)
-
-    def failure(self, task: int, attempt: int) -> str | None:
-        return "it was told to" if (task, attempt) in self.failing else None
+    def outcome(self, task: int, attempt: int) -> tuple[int, str | None]:
+        duration_us, _ = self._drawn.outcome(task, attempt)
+        return duration_us, "it was told to" if (task, attempt) in self.failing else None

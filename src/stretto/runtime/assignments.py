@@ -175,5 +175,7 @@ class Assignments:
         for edge in instance.edges:
             newest = edge.newest
             iteration = None if newest is None else newest // len(workflow.task_sets)
-            fields[f"inputs.{edge.on}"] = ages.get(edge.on, iteration)
+            name = f"inputs.{edge.on}"
+            if fields.get(name) != instance.iteration:  # of two, the one of this iteration
+                fields[name] = ages.get(edge.on, iteration)
         return fields

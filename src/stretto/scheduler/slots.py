@@ -19,11 +19,15 @@ __all__ = ["FreeSlots"]
 
 
 class _Candidates:
-    """Nodes that may have room for one shape."""
+    """One shape, and the nodes that may have room for it."""
 
-    __slots__ = ("heap", "inside")
+    __slots__ = ("cores", "gpus", "heap", "inside", "memory_mib", "ranks", "share_milli")
 
-    def __init__(self, n_nodes: int) -> None:
+    def __init__(self, shape: Resources, n_nodes: int) -> None:
+        self.ranks = shape.ranks
+        self.cores = shape.cores
+        self.memory_mib = shape.memory_mib
+        self.gpus, self.share_milli = divmod(shape.gpus_milli, GPU_MILLI)
         self.heap = list(range(n_nodes))
         self.inside = bytearray(b"\1") * n_nodes
 
@@ -56,18 +60,17 @@ class FreeSlots:
         """Return the number by which `find` knows this shape."""
         if shape not in self._shapes:
             self._shapes.append(shape)
-            self._candidates.append(_Candidates(len(self.nodes)))
+            self._candidates.append(_Candidates(shape, len(self.nodes)))
         return self._shapes.index(shape)
 
     def find(self, number: int) -> Placement | None:
         """Return where a task of this shape would lie, or `None` if there is no room now."""
-        shape = self._shapes[number]
         candidates = self._candidates[number]
-        if shape.ranks > 1:
-            return self._find_ranks(shape, candidates)
+        if candidates.ranks > 1:
+            return self._find_ranks(candidates)
         heap = candidates.heap
         while heap:
-            slot = self._slot(heap[0], shape)
+            slot = self._slot(heap[0], candidates)
             if slot is not None:
                 return (slot,)
             candidates.drop_first()
@@ -102,45 +105,45 @@ class FreeSlots:
         """Return the free cores, free whole GPUs and free memory in MiB of a node."""
         return self._cores[node].bit_count(), self._gpus[node].bit_count(), self._memory[node]
 
-    def _slot(self, node: int, shape: Resources) -> Slot | None:
+    def _slot(self, node: int, needs: _Candidates) -> Slot | None:
         """Return a slot for one rank on this node, if it has room."""
         free = self._cores[node]
-        if free.bit_count() < shape.cores or self._memory[node] < shape.memory_mib:
+        if free.bit_count() < needs.cores or self._memory[node] < needs.memory_mib:
             return None
-        gpu_milli = shape.gpus_milli
-        gpus = 0
-        if gpu_milli >= GPU_MILLI:
-            count = gpu_milli // GPU_MILLI
-            if self._gpus[node].bit_count() < count:
+        gpus = gpu_milli = 0
+        if needs.gpus:
+            free_gpus = self._gpus[node]
+            if free_gpus.bit_count() < needs.gpus:
                 return None
-            gpus, gpu_milli = lowest_bits(self._gpus[node], count), GPU_MILLI
-        elif gpu_milli:
-            gpus = self._shareable(node, gpu_milli)
+            gpus, gpu_milli = lowest_bits(free_gpus, needs.gpus), GPU_MILLI
+        elif needs.share_milli:
+            gpus, gpu_milli = self._shareable(node, needs.share_milli), needs.share_milli
             if not gpus:
                 return None
-        return Slot(node, lowest_bits(free, shape.cores), gpus, gpu_milli, shape.memory_mib, 1)
+        return Slot(node, lowest_bits(free, needs.cores), gpus, gpu_milli, needs.memory_mib, 1)
 
-    def _find_ranks(self, shape: Resources, candidates: _Candidates) -> Placement | None:
+    def _find_ranks(self, candidates: _Candidates) -> Placement | None:
         """Return slots for all ranks, one each, or `None`; found by taking and giving back."""
         found: list[Slot] = []
         roomy: list[int] = []
-        while candidates.heap and len(found) < shape.ranks:
-            slot = self._slot(candidates.heap[0], shape)
+        ranks = candidates.ranks
+        while candidates.heap and len(found) < ranks:
+            slot = self._slot(candidates.heap[0], candidates)
             if slot is None:
                 candidates.drop_first()
                 continue
             node = slot.node
-            while slot is not None and len(found) < shape.ranks:
+            while slot is not None and len(found) < ranks:
                 self.take((slot,))
                 found.append(slot)
-                slot = self._slot(node, shape)
+                slot = self._slot(node, candidates)
             roomy.append(node)
             candidates.drop_first()
         for slot in found:
             self._give_back(slot)
         for node in roomy:
             candidates.add(node)
-        return _merged(found) if len(found) == shape.ranks else None
+        return _merged(found) if len(found) == ranks else None
 
     def _give_back(self, slot: Slot) -> None:
         self._cores[slot.node] |= slot.cores

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from stretto.platform import Platform, check_fits
 from stretto.scheduler import Mode, Rule, State, critical_path, gated_sets
 from stretto.simulator.virtual import play
@@ -51,5 +55,18 @@ def simulate(
     builder = TraceBuilder()
 
     world = DrawnWorld(expansion, seed) if world is None else world
-    play(state, world, overheads=overheads or Overheads(), observe=builder.add)
+    with _no_collection():
+        play(state, world, overheads=overheads or Overheads(), observe=builder.add)
     return builder.trace(workflow, platform, mode=Mode(mode), seed=seed, kind=Kind.SIMULATED)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Pause the cyclic garbage collector: a simulation makes no cycles, and millions of tuples."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

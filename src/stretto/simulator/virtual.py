@@ -7,7 +7,7 @@ what the runtime does, but for the clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from heapq import heappop, heappush
 
 from stretto.scheduler import Event, Failed, Finished, Launched, Started, State, decide
@@ -15,12 +15,10 @@ from stretto.simulator.world import Overheads, World
 
 __all__ = ["play"]
 
-Observer = Callable[[Event], None]
 
-_Future = list[tuple[int, int, Event]]
-
-
-def play(state: State, world: World, *, overheads: Overheads, observe: Observer) -> int:
+def play(
+    state: State, world: World, *, overheads: Overheads, observe: Callable[[Event], None]
+) -> int:
     """Run the state to its end and return the time of its last event, in microseconds.
 
     Parameters
@@ -34,7 +32,7 @@ def play(state: State, world: World, *, overheads: Overheads, observe: Observer)
     observe
         Called with every event, in order.
     """
-    future: _Future = []
+    future: list[tuple[int, int, Event]] = []
     serial = 0
     now_us = 0
     while True:
@@ -43,41 +41,39 @@ def play(state: State, world: World, *, overheads: Overheads, observe: Observer)
             state.apply(event)
             observe(event)
         launches = decide(state, now_us)
-        if launches:
-            for launched in launches:
-                observe(launched)
-            serial = _unfold(launches, now_us, world, overheads, future, serial)
+        for launched in launches:
+            observe(launched)
+        for started, ended in _lives(launches, now_us, world, overheads):
+            if started.time_us == now_us:  # most start at once: no detour through the heap
+                state.apply(started)
+                observe(started)
+            else:
+                heappush(future, (started.time_us, serial, started))
+            heappush(future, (ended.time_us, serial + 1, ended))
+            serial += 2
         if not future:
             return now_us
         now_us = future[0][0]
 
 
-def _unfold(
-    launches: Sequence[Launched],
-    now_us: int,
-    world: World,
-    overheads: Overheads,
-    future: _Future,
-    serial: int,
-) -> int:
-    """Put the start and the end of each launch into the future; return the next serial number."""
-    bundle = -1
+def _lives(
+    launches: Sequence[Launched], now_us: int, world: World, overheads: Overheads
+) -> Iterator[tuple[Started, Finished | Failed]]:
+    """Yield the start and the end of each launch."""
     starts_us = now_us + overheads.launch_us - overheads.between_us
+    bundle = -1
     ends_us = 0
-    for launched in launches:
-        task, attempt = launched.task, launched.attempt
-        if launched.bundle == bundle:
+    for task, attempt, _, _, launched_in, _ in launches:
+        if launched_in == bundle:
             begins_us = ends_us
         else:
             starts_us += overheads.between_us
             begins_us = starts_us
-            bundle = launched.bundle
-        ends_us = begins_us + world.duration_us(task, attempt)
-        failure = world.failure(task, attempt)
-        heappush(future, (begins_us, serial, Started(task, attempt, begins_us)))
+            bundle = launched_in
+        duration_us, failure = world.outcome(task, attempt)
+        ends_us = begins_us + duration_us
+        started = Started(task, attempt, begins_us)
         if failure is None:
-            heappush(future, (ends_us, serial + 1, Finished(task, attempt, ends_us)))
+            yield started, Finished(task, attempt, ends_us)
         else:
-            heappush(future, (ends_us, serial + 1, Failed(task, attempt, ends_us, failure)))
-        serial += 2
-    return serial
+            yield started, Failed(task, attempt, ends_us, failure)

@@ -29,11 +29,8 @@ class Overheads:
 class World(Protocol):
     """What becomes of an attempt."""
 
-    def duration_us(self, task: int, attempt: int) -> int:
-        """Return how long the attempt runs, in microseconds."""
-
-    def failure(self, task: int, attempt: int) -> str | None:
-        """Return why the attempt fails at its end, or `None` if it does not."""
+    def outcome(self, task: int, attempt: int) -> tuple[int, str | None]:
+        """Return how long the attempt runs in microseconds, and why it fails, if it does."""
 
 
 class DrawnWorld:
@@ -42,10 +39,6 @@ class DrawnWorld:
     def __init__(self, expansion: Expansion, seed: int) -> None:
         self._durations_us = drawn_durations_us(expansion, seed)
 
-    def duration_us(self, task: int, attempt: int) -> int:  # noqa: ARG002 - a retry takes as long
-        """Return how long the task runs, in microseconds; a retry takes as long again."""
-        return self._durations_us[task]
-
-    def failure(self, task: int, attempt: int) -> str | None:  # noqa: ARG002 - nothing fails
-        """Return `None`."""
-        return None
+    def outcome(self, task: int, attempt: int) -> tuple[int, str | None]:  # noqa: ARG002
+        """Return how long the task runs in microseconds, whatever the attempt; it never fails."""
+        return self._durations_us[task], None

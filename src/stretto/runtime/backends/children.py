@@ -18,12 +18,16 @@ import asyncio
 import os
 import select
 import signal
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from stretto.runtime.backends.spawn import Files, leaks, spawn
+
 __all__ = ["Child", "Children", "describe_exit"]
+
+UNKNOWN_STATUS = 255
+"""Return code of a process whose own was taken away by someone else."""
 
 CLOSE_TIMEOUT_S = 10.0
 """How long `Children.close` waits for killed processes that are stuck in the kernel."""
@@ -32,12 +36,11 @@ CLOSE_TIMEOUT_S = 10.0
 class Child:
     """A process we started: the leader of a session and of a group, both numbered `pid`."""
 
-    __slots__ = ("_ended", "_force", "_popen", "alive", "pid")
+    __slots__ = ("_ended", "_force", "alive", "pid")
 
-    def __init__(self, popen: subprocess.Popen[bytes], ended: Callable[[int], None]) -> None:
-        self.pid = popen.pid
+    def __init__(self, pid: int, ended: Callable[[int], None]) -> None:
+        self.pid = pid
         self.alive = True
-        self._popen = popen
         self._ended = ended
         self._force: asyncio.TimerHandle | None = None
 
@@ -61,7 +64,7 @@ class Child:
         if self._force is not None:
             self._force.cancel()
             self._force = None
-        self._ended(self._popen.wait())
+        self._ended(_wait(self.pid))
 
     def _signal(self, number: signal.Signals) -> None:
         # Refused (a program that changed its user) or pointless (a zombie): its end is watched.
@@ -78,12 +81,18 @@ class Children:
         The event loop from which everything is called.
     settled
         Called after each batch of ends.
+
+    Attributes
+    ----------
+    null
+        An open file that swallows what is written and holds nothing to read.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, settled: Callable[[], None]) -> None:
         self._loop = loop
         self._settled = settled
-        self._null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self.null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        self._leaks = leaks()
         self._home = os.sched_getaffinity(0)
         self._pinned: frozenset[int] | None = None
         self._live: dict[int, Child] = {}  # by pidfd
@@ -99,8 +108,8 @@ class Children:
         environment: Mapping[bytes, bytes],
         ended: Callable[[int], None],
         directory: Path | None = None,
-        stdout: int | None = None,
-        stderr: int | None = None,
+        stdout: int = 1,
+        stderr: int = 2,
         cpus: frozenset[int] | None = None,
         pass_fds: tuple[int, ...] = (),
     ) -> Child:
@@ -116,7 +125,7 @@ class Children:
         directory
             Where it starts; ours if `None`.
         stdout, stderr
-            Open files for its output; ours if `None`.
+            Open files for its output; by default ours.
         cpus
             The CPUs it may use from its first instruction; all of ours if `None`.
         pass_fds
@@ -128,22 +137,20 @@ class Children:
             If there is no such program, directory, or process to be had.
         """
         self._pin(cpus)
-        popen = subprocess.Popen(
+        pid = spawn(
             words,
-            stdin=self._null,
-            stdout=stdout,
-            stderr=stderr,
-            cwd=directory,
-            env=environment,
-            start_new_session=True,
+            environment=environment,
+            directory=directory,
+            files=Files(self.null, stdout, stderr),
+            leaks=self._leaks,
             pass_fds=pass_fds,
         )
-        child = Child(popen, ended)
+        child = Child(pid, ended)
         try:
-            pidfd = os.pidfd_open(popen.pid)
+            pidfd = os.pidfd_open(pid)
         except OSError:  # out of file descriptors
             child.kill()
-            popen.wait()
+            _wait(pid)
             raise
         self._live[pidfd] = child
         self._none_left.clear()
@@ -162,7 +169,7 @@ class Children:
             await asyncio.wait_for(self._none_left.wait(), CLOSE_TIMEOUT_S)
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
-        os.close(self._null)
+        os.close(self.null)
 
     def _pin(self, cpus: frozenset[int] | None) -> None:
         if cpus != self._pinned:
@@ -177,6 +184,15 @@ class Children:
         if not self._live:
             self._none_left.set()
         self._settled()
+
+
+def _wait(pid: int) -> int:
+    """Reap a process that has ended or is about to; return its return code."""
+    try:
+        _, status = os.waitpid(pid, 0)
+    except ChildProcessError:  # somebody else in this process reaped it
+        return UNKNOWN_STATUS
+    return os.waitstatus_to_exitcode(status)
 
 
 def describe_exit(returncode: int) -> str | None:

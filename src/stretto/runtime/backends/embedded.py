@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -184,8 +183,8 @@ class Embedded:
                 environment=environment,
                 ended=lambda _: None,
                 directory=Path("/"),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                stdout=self._children.null,
+                stderr=self._children.null,
                 pass_fds=(theirs,),
             )
         except OSError:
