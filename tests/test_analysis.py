@@ -12,7 +12,7 @@ from stretto.platform import Node, Platform
 from stretto.resources import Resources
 from stretto.trace import Kind, Outcome
 from stretto.workflow import TaskSet, Workflow, expand
-from traces import Attempt, deepdrivemd, greedy, made, platform, slot, summit
+from tests.traces import Attempt, deepdrivemd, greedy, made, platform, slot, summit
 
 TWO = Workflow(
     "two",

@@ -1,5 +1,6 @@
 """Programs on this machine: real processes, real signals."""
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -177,6 +178,7 @@ async def test_cancelling_asks_first_and_then_forces(tmp_path):
         driver.backend.launch([driver.program(w, task=t) for t, w in enumerate(shells)])
         await driver.until(lambda: driver.started(0) and driver.started(1))
         await driver.until(lambda: all(driver.output(task) == "ready\n" for task in (0, 1)))
+        driver.backend.cancel(0, 1, 1000.0)
         driver.backend.cancel(0, 1, 0.2)
         driver.backend.cancel(1, 1, 20.0)
         driver.backend.cancel(77, 1, 0.0)
@@ -205,6 +207,28 @@ async def test_many_at_once_are_started_in_slices_and_each_ends_once(tmp_path):
         assert [end.error for end in ends[:59]] == [None] * 59
         assert ends[59].error == "cancelled before it began"
         assert not driver.started(59)
+
+
+@driven
+async def test_every_end_is_told_of_the_right_program_however_fast_they_come_and_go(tmp_path):
+    """Numbers of files are used again at once; none may be taken for the one before it."""
+    problems = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
+    async with embedded(tmp_path) as driver:
+        sleeper = driver.program(["/bin/sleep", "1000"], task=1000, directory=Path.cwd())
+        driver.backend.launch([sleeper])
+        for first in range(0, 400, 4):
+            tasks = range(first, first + 4)
+            driver.backend.launch(
+                [
+                    driver.program(["/bin/sh", "-c", f"exit {t % 7}"], task=t, directory=Path.cwd())
+                    for t in tasks
+                ]
+            )
+            for task, end in zip(tasks, await driver.ends(*tasks), strict=True):
+                assert end.error == (f"exit status {task % 7}" if task % 7 else None)
+        assert driver.end_of(1000) is None
+    assert problems == []
 
 
 @driven

@@ -9,7 +9,7 @@ from stretto.analysis.checker import check, violations
 from stretto.resources import Resources
 from stretto.trace import Kind, Note, Outcome
 from stretto.workflow import TaskSet, Workflow
-from traces import Attempt, changed, deepdrivemd, greedy, made, platform, slot, summit
+from tests.traces import Attempt, changed, deepdrivemd, greedy, made, platform, slot, summit
 
 LOOP = Workflow(
     "loop",

@@ -13,7 +13,7 @@ from stretto.report.axes import amount_ticks, duration, time_axis
 from stretto.report.palette import OTHER, colours
 from stretto.trace import Kind, Note, Outcome
 from stretto.workflow import TaskSet, Workflow
-from traces import Attempt, changed, deepdrivemd, greedy, made, platform, slot, summit
+from tests.traces import Attempt, changed, deepdrivemd, greedy, made, platform, slot, summit
 
 VOID = {"meta", "br", "link", "img"}
 ONE = Workflow("one", [TaskSet("only", duration=1, retries=1)])

@@ -18,7 +18,12 @@ def expensive(x: float) -> float:
 
 
 def label(
-    task: int, seed: int, iteration: int, run_dir: str, inputs: dict[str, int | None], pause_s: float
+    task: int,
+    seed: int,
+    iteration: int,
+    run_dir: str,
+    inputs: dict[str, int | None],
+    pause_s: float,
 ) -> float:
     """Sample one point: a picked one, or a random one where nothing was picked yet."""
     picked = inputs["pick"]

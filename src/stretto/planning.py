@@ -127,8 +127,12 @@ def plan(
     WorkflowError
         If a task fits on no node of the platform.
     """
-    where = platform if platform is not None else workflow.platform or "local"
-    where = platform_named(where) if isinstance(where, str) else where
+    if platform is None and workflow.platform is not None:
+        where = platform_named(workflow.platform, folder=workflow.folder)
+    elif isinstance(platform, Platform):
+        where = platform
+    else:
+        where = platform_named(platform or "local")
     model = model_of(workflow, where)
     known = all(task_set.duration is not None for task_set in workflow.task_sets)
     simulated = {

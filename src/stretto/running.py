@@ -19,7 +19,7 @@ from pathlib import Path
 
 import cloudpickle
 
-from stretto.errors import WorkflowError
+from stretto.errors import BackendError, WorkflowError
 from stretto.platform import Platform, check_fits, platform_named
 from stretto.runtime import (
     Assignments,
@@ -78,8 +78,10 @@ class Run:
         if task_set not in {one.name for one in self.trace.workflow.task_sets}:
             raise WorkflowError(f"there is no task set {task_set!r}")
         folder = self.directory / "tasks" / task_set / str(iteration)
-        results = sorted(folder.glob(f"{task}.*.result"))
-        return cloudpickle.loads(results[-1].read_bytes()) if results else None
+        attempts = [int(path.name.split(".")[1]) for path in folder.glob(f"{task}.*.result")]
+        if not attempts:
+            return None
+        return cloudpickle.loads((folder / f"{task}.{max(attempts)}.result").read_bytes())
 
 
 def run(
@@ -128,15 +130,16 @@ def run(
     """
     where = _platform(workflow, platform, emulate)
     check_fits(workflow, where)
-    expansion = expand(workflow)
     _check_runs(workflow, where, emulate, time_scale)
+    workflow = _anchored(workflow)
+    expansion = expand(workflow)
     if emulate:
         drawn_durations_us(expansion, seed)
     began = datetime.now(UTC).astimezone()
     header = Header(
         workflow=workflow,
         platform=where,
-        mode=Mode(mode),
+        mode=_mode(mode),
         seed=seed,
         kind=Kind.EMULATED if emulate else Kind.MEASURED,
         time_scale=time_scale,
@@ -145,13 +148,15 @@ def run(
     directory, journal = RunDirectory.create(
         Path(run_dir) if run_dir is not None else None, header, began=began, original=description
     )
-    return _drive(header, expansion, directory, journal, observe)
+    with contextlib.closing(journal):
+        return _drive(header, expansion, directory, journal, observe)
 
 
 def resume(run_dir: str | Path, *, observe: Observer | None = None) -> Run:
     """Go on with a run that was stopped, killed or had failed.
 
-    Finished tasks are not run again; tasks that had failed for good get their retries anew.
+    Finished tasks are not run again; tasks that had failed for good get their retries anew.  A run
+    that is done is left as it is.
 
     Raises
     ------
@@ -161,9 +166,10 @@ def resume(run_dir: str | Path, *, observe: Observer | None = None) -> Run:
         If the machine refuses what is needed to go on.
     """
     directory, journal = RunDirectory.open(Path(run_dir))
-    header = read_header(directory.journal)
-    kill_leftovers(directory.run_id)
-    return _drive(header, expand(header.workflow), directory, journal, observe)
+    with contextlib.closing(journal):
+        header = read_header(directory.journal)
+        kill_leftovers(directory.run_id)
+        return _drive(header, expand(header.workflow), directory, journal, observe)
 
 
 def cancel_run(run_dir: str | Path) -> None:
@@ -184,11 +190,11 @@ def _drive(
     journal: Journal,
     observe: Observer | None,
 ) -> Run:
-    with contextlib.closing(journal):
-        state, now_us = _rebuilt(header, expansion, directory, journal)
-        clock = RealClock(scale=header.time_scale, offset_us=now_us)
-        driven = _engine_run(header, expansion, directory, journal, state, clock, observe)
-        return asyncio.run(driven)
+    state, now_us = _rebuilt(header, expansion, directory, journal)
+    if state.n_finished == state.n_tasks:
+        return Run(directory.path, Ending.DONE)
+    clock = RealClock(scale=header.time_scale, offset_us=now_us)
+    return asyncio.run(_engine_run(header, expansion, directory, journal, state, clock, observe))
 
 
 def _rebuilt(
@@ -204,7 +210,7 @@ def _rebuilt(
         now_us = max(now_us, time_us)
         for event in events:
             state.apply(event)
-    if began:
+    if began and state.n_finished < state.n_tasks:
         events = [
             Lost(task, state.attempts[task], now_us, "the run ended while it ran")
             for task in state.in_flight()
@@ -247,10 +253,13 @@ async def _engine_run(
         on_exit=results.keep,
         timeout_us=lambda task: expansion.instance_of(task).task_set.timeout_us,
     )
-    with _stopped_by_signals(engine, journal, clock) as caught:
+    with _stopped_by_signals(engine, clock) as caught:
         ending = await engine.run()
+    for time_us, number in caught[:1]:
+        journal.note(time_us, f"stopped by {number.name}")
     journal.note(clock.now_us(), ending.value)
-    return Run(directory.path, ending, caught[0] if caught and ending is Ending.STOPPED else None)
+    stopped_by = caught[0][1] if caught and ending is Ending.STOPPED else None
+    return Run(directory.path, ending, stopped_by)
 
 
 class _Results:
@@ -267,26 +276,29 @@ class _Results:
         folder = self._run_dir / "tasks" / instance.task_set.name / str(instance.iteration)
         path = folder / f"{exited.task - instance.first_task}.{exited.attempt}.result"
         partial = path.with_suffix(".partial")
-        partial.write_bytes(cloudpickle.dumps(exited.result))
-        partial.replace(path)
+        try:
+            partial.write_bytes(cloudpickle.dumps(exited.result))
+            partial.replace(path)
+        except OSError as error:
+            raise BackendError(
+                f"{path} cannot be written: {error.strerror}", retryable=False
+            ) from None
 
 
 @contextlib.contextmanager
 def _stopped_by_signals(
-    engine: Engine, journal: Journal, clock: RealClock
-) -> Iterator[list[signal.Signals]]:
+    engine: Engine, clock: RealClock
+) -> Iterator[list[tuple[int, signal.Signals]]]:
     """Stop the engine at SIGINT, SIGTERM and SIGUSR1; at the next one without grace."""
-    caught: list[signal.Signals] = []
+    caught: list[tuple[int, signal.Signals]] = []
     if threading.current_thread() is not threading.main_thread():
         yield caught
         return
     loop = asyncio.get_running_loop()
 
     def stop(number: signal.Signals) -> None:
-        if not caught:
-            journal.note(clock.now_us(), f"stopped by {number.name}")
         engine.stop(grace_s=0.0 if caught else None)
-        caught.append(number)
+        caught.append((clock.now_us(), number))
 
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
     for number in signals:
@@ -299,9 +311,32 @@ def _stopped_by_signals(
 
 
 def _platform(workflow: Workflow, platform: Platform | str | None, emulate: bool) -> Platform:
+    if platform is None and emulate and workflow.platform is not None:
+        return platform_named(workflow.platform, folder=workflow.folder)
     if platform is None:
-        platform = (workflow.platform if emulate else None) or "local"
+        platform = "local"
     return platform_named(platform) if isinstance(platform, str) else platform
+
+
+def _mode(mode: str) -> Mode:
+    try:
+        return Mode(mode)
+    except ValueError:
+        raise WorkflowError(
+            f"expected sequential, asynchronous or task-level, found {mode!r}", path=("mode",)
+        ) from None
+
+
+def _anchored(workflow: Workflow) -> Workflow:
+    """Return the workflow with its folder absolute: it may be resumed from anywhere."""
+    return Workflow(
+        workflow.name,
+        workflow.task_sets,
+        iterations=workflow.iterations,
+        stages=workflow.stages,
+        platform=workflow.platform,
+        folder=workflow.folder.absolute(),
+    )
 
 
 def _check_runs(workflow: Workflow, platform: Platform, emulate: bool, time_scale: float) -> None:
@@ -315,6 +350,8 @@ def _check_runs(workflow: Workflow, platform: Platform, emulate: bool, time_scal
         raise WorkflowError(
             f"{platform.name} is not this machine; run with platform local, or emulate it"
         )
+    if len(platform.nodes) != 1:
+        raise WorkflowError(f"{platform.name} has {len(platform.nodes)} nodes; this machine is one")
     for task_set in workflow.task_sets:
         if task_set.work is None:
             raise WorkflowError(

@@ -257,8 +257,11 @@ def _workflow(file: str) -> Workflow:
 
 
 def _where(workflow: Workflow, platform: str | None) -> Platform | None:
-    name = platform or workflow.platform
-    return None if name is None else platform_named(name)
+    if platform is not None:
+        return platform_named(platform)
+    if workflow.platform is not None:
+        return platform_named(workflow.platform, folder=workflow.folder)
+    return None
 
 
 def _end(ended: Run, as_json: bool) -> None:

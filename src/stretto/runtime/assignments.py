@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from stretto.errors import BackendError
 from stretto.runtime.backend import Call, Program, Request, StandIn
 from stretto.scheduler import Launched
 from stretto.units import GPU_MILLI
@@ -91,7 +92,7 @@ class Assignments:
         )
 
     def _call(self, instance: SetInstance, function: Function, fields: dict[str, Any]) -> Call:
-        Path(fields["task_dir"]).mkdir(exist_ok=True)
+        _make(Path(fields["task_dir"]))
         inputs = {
             name.removeprefix("inputs."): age
             for name, age in fields.items()
@@ -123,7 +124,7 @@ class Assignments:
 
     def _filled(self, text: str, fields: Mapping[str, Any]) -> str:
         if "{task_dir}" in text:
-            Path(fields["task_dir"]).mkdir(exist_ok=True)
+            _make(Path(fields["task_dir"]))
         return fill(text, {name: "none" if one is None else one for name, one in fields.items()})
 
     def _environment(
@@ -148,7 +149,7 @@ class Assignments:
         folder = self._folders.get(instance.index)
         if folder is None:
             folder = self._run_dir / "tasks" / instance.task_set.name / str(instance.iteration)
-            folder.mkdir(parents=True, exist_ok=True)
+            _make(folder)
             self._folders[instance.index] = folder
         return folder
 
@@ -179,3 +180,10 @@ class Assignments:
             if fields.get(name) != instance.iteration:  # of two, the one of this iteration
                 fields[name] = ages.get(edge.on, iteration)
         return fields
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BackendError(f"cannot make {folder}: {error.strerror}", retryable=False) from None

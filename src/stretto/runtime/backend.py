@@ -192,8 +192,8 @@ class Backend(Protocol):
     def cancel(self, task: int, attempt: int, grace_s: float) -> None:
         """End an attempt: ask, and after `grace_s` seconds force.  Its exit is reported.
 
-        Nothing happens if it is over already.  Calls bundled with it that had not begun may be
-        reported as lost.
+        Nothing happens if it is over already; asked again, the last grace holds.  Calls bundled
+        with it that had not begun may be reported as lost.
         """
 
     async def close(self) -> None:

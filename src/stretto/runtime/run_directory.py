@@ -17,15 +17,18 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from stretto.errors import WorkflowError
-from stretto.trace import Header, Journal, trim
+from stretto.errors import BackendError, WorkflowError
+from stretto.trace import Header, Journal
 from stretto.workflow import write_workflow
 
 __all__ = ["RunDirectory"]
+
+NO_RUN = "there is no run here (no journal.jsonl)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +59,30 @@ class RunDirectory:
         Raises
         ------
         WorkflowError
-            If nobody does.
+            If nobody does, or not from this machine.
         """
         try:
             with self.journal.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return int((self.path / "driver.pid").read_text())
+            return self._holder()
         except OSError:
-            pass
-        raise WorkflowError("nobody is driving a run here", source=str(self.path))
+            raise WorkflowError(NO_RUN, source=str(self.path)) from None
+        raise WorkflowError("nobody is driving this run", source=str(self.path))
+
+    def _holder(self) -> int:
+        """Return the process in ``driver.pid`` if it is the driver, and no later one of its number.
+
+        It is if it has the journal open.
+        """
+        journal = self.journal.stat()
+        with suppress(OSError, ValueError):
+            pid = int((self.path / "driver.pid").read_text())
+            for file in Path(f"/proc/{pid}/fd").iterdir():
+                with suppress(OSError):
+                    if os.path.samestat(file.stat(), journal):
+                        return pid
+        raise WorkflowError("this run is not driven from this machine", source=str(self.path))
 
     @classmethod
     def create(
@@ -88,28 +105,43 @@ class RunDirectory:
         ------
         WorkflowError
             If there is a run already, or the directory cannot be made.
+        BackendError
+            If there is no room for the journal.
         """
         directory = cls(path.absolute() if path else _fresh(header.workflow.name, began))
         try:
             directory.path.mkdir(parents=True, exist_ok=True)
             journal = Journal.create(directory.journal, header)
-            _lock(journal, directory)
-            text = write_workflow(header.workflow)
-            (directory.path / "expanded.yaml").write_text(text, encoding="utf-8")
-            if original is not None:
-                copy = directory.path / f"description{original.suffix}"
-                copy.write_bytes(original.read_bytes())
-            _link_latest(directory.path)
-        except FileExistsError:
-            raise WorkflowError(
-                "there is a run already; resume it, or choose another directory",
-                source=str(directory.path),
-            ) from None
+        except BlockingIOError:
+            raise _driven(directory) from None
         except OSError as error:
-            raise WorkflowError(
-                f"the run directory cannot be made: {error.strerror}", source=str(directory.path)
+            if directory.journal.exists():
+                message = "there is a run already; resume it, or choose another directory"
+            else:
+                message = f"the run directory cannot be made: {error.strerror}"
+            raise WorkflowError(message, source=str(directory.path)) from None
+        try:
+            directory._describe(header, original)
+        except OSError as error:
+            journal.close()
+            raise BackendError(
+                f"{error.filename or directory.path} cannot be written: {error.strerror}",
+                retryable=False,
             ) from None
         return directory, journal
+
+    def _describe(self, header: Header, original: Path | None) -> None:
+        """Put down who drives the run and what is run."""
+        self._sign()
+        text = write_workflow(header.workflow)
+        (self.path / "expanded.yaml").write_text(text, encoding="utf-8")
+        if original is not None:
+            copy = self.path / f"description{original.suffix}"
+            copy.write_bytes(original.read_bytes())
+        _link_latest(self.path)
+
+    def _sign(self) -> None:
+        (self.path / "driver.pid").write_text(str(os.getpid()))
 
     @classmethod
     def open(cls, path: Path) -> tuple[RunDirectory, Journal]:
@@ -122,10 +154,17 @@ class RunDirectory:
         """
         directory = cls(path.resolve())
         if not directory.journal.is_file():
-            raise WorkflowError("there is no run here (no journal.jsonl)", source=str(path))
-        journal = Journal.append_to(directory.journal)
-        _lock(journal, directory)
-        trim(directory.journal)
+            raise WorkflowError(NO_RUN, source=str(path))
+        try:
+            with ExitStack() as undone:
+                journal = Journal.append_to(directory.journal)
+                undone.callback(journal.close)
+                directory._sign()
+                undone.pop_all()
+        except BlockingIOError:
+            raise _driven(directory) from None
+        except OSError as error:
+            raise WorkflowError(f"cannot be written: {error.strerror}", source=str(path)) from None
         return directory, journal
 
 
@@ -138,19 +177,17 @@ def _fresh(name: str, began: datetime) -> Path:
     return path
 
 
-def _lock(journal: Journal, directory: RunDirectory) -> None:
-    try:
-        fcntl.flock(journal.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise WorkflowError("somebody is driving this run", source=str(directory.path)) from None
-    (directory.path / "driver.pid").write_text(str(os.getpid()))
+def _driven(directory: RunDirectory) -> WorkflowError:
+    return WorkflowError("somebody is driving this run", source=str(directory.path))
 
 
 def _link_latest(path: Path) -> None:
+    """Link to the newest run, where there can be links: it is a convenience."""
     link = path.parent / "latest"
     if link.exists() and not link.is_symlink():
         return
     fresh = path.parent / f".latest-{os.getpid()}"
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(path.name)
-    fresh.replace(link)
+    with suppress(OSError):
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(path.name)
+        fresh.replace(link)

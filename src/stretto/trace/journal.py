@@ -2,18 +2,22 @@
 
 The first line says what is run; each further line is a round: its time, what had arrived, what was
 launched.  A round is on disk before its launches are acted on, so that after a crash nothing runs
-that the journal does not know of.  A last line that was torn by a crash is dropped.  The file needs
-no service, works on parallel file systems, and can be followed while the run is on.
+that the journal does not know of; and with the kernel at once, so that what a killed process had
+been told is not lost.  A last line that was torn by a crash is dropped.  The file needs no service,
+works on parallel file systems, and can be followed while the run is on.
 """
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from stretto.errors import BackendError, WorkflowError
 from stretto.platform import Node, Platform
@@ -87,31 +91,53 @@ class Header:
 
 
 class Journal:
-    """A journal that is being written."""
+    """A journal that is being written, locked against all others who would.
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
+    Parameters
+    ----------
+    path
+        Its file.
+
+    Raises
+    ------
+    BlockingIOError
+        If somebody else writes it.
+    OSError
+        If it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("ab", buffering=0)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            trim(path)
+            self._size = path.stat().st_size
+        except OSError:
+            self._file.close()
+            raise
         self._dirty = False
 
     @classmethod
     def create(cls, path: Path, header: Header) -> Journal:
-        """Begin a journal; the file must not be there yet."""
-        journal = cls(path.open("xb"))
-        journal._write(header.to_json())
-        journal.sync()
+        """Begin a journal; there must be none yet, or one without a single whole line."""
+        journal = cls(path)
+        try:
+            if journal._size:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+            journal._write(header.to_json())
+            journal.sync()
+        except (OSError, BackendError):
+            journal.close()
+            raise
         return journal
 
     @classmethod
     def append_to(cls, path: Path) -> Journal:
-        """Go on with a journal, after `trim`."""
-        return cls(path.open("ab"))
-
-    def fileno(self) -> int:
-        """Return the file's descriptor, to lock it by."""
-        return self._file.fileno()
+        """Go on with a journal; a torn last line is cut off."""
+        return cls(path)
 
     def round(self, time_us: int, events: Sequence[Event]) -> None:
-        """Append one round."""
+        """Append one round; it outlives this process, and the machine after `sync`."""
         self._write({"t": time_us, "events": [event_to_json(event) for event in events]})
 
     def note(self, time_us: int, text: str) -> None:
@@ -129,20 +155,35 @@ class Journal:
         if not self._dirty:
             return
         try:
-            self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise BackendError(f"the journal cannot be written: {error}", retryable=False) from None
+            raise _unwritable(error) from None
         self._dirty = False
 
     def close(self) -> None:
         """Close the file; what was appended is on disk."""
-        self.sync()
-        self._file.close()
+        try:
+            self.sync()
+        finally:
+            self._file.close()
 
     def _write(self, line: dict[str, Any]) -> None:
-        self._file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        """Append a whole line, or nothing."""
+        left = memoryview(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        size = self._size + len(left)
+        try:
+            while left:
+                left = left[os.write(self._file.fileno(), left) :]
+        except OSError as error:
+            with suppress(OSError):
+                self._file.truncate(self._size)
+            raise _unwritable(error) from None
+        self._size = size
         self._dirty = True
+
+
+def _unwritable(error: OSError) -> BackendError:
+    return BackendError(f"the journal cannot be written: {error.strerror}", retryable=False)
 
 
 def trim(path: Path) -> None:
@@ -162,18 +203,23 @@ def read_header(path: Path) -> Header:
     """
     for line in _lines(path):
         if line.get("stretto") != FORMAT:
-            break
+            raise WorkflowError(f"not a journal of format {FORMAT}", source=str(path))
         return Header.from_json(line)
-    raise WorkflowError(f"not a journal of format {FORMAT}", source=str(path))
+    raise WorkflowError("the run had not begun when it was stopped; run it anew", source=str(path))
 
 
 def read_events(path: Path) -> Iterator[tuple[int, list[Event], str | None]]:
     """Yield each round's time, events and note, in order; a torn last line is left out."""
-    lines = _lines(path)
-    next(lines)
-    for line in lines:
-        events = [event_from_json(event) for event in line.get("events", [])]
-        yield line["t"], events, line.get("note")
+    for number, line in enumerate(_lines(path), start=1):
+        if number == 1:
+            continue
+        try:
+            events = [event_from_json(event) for event in line.get("events", [])]
+            yield line["t"], events, line.get("note")
+        except (KeyError, TypeError, ValueError):
+            raise WorkflowError(
+                "expected a round; the journal is damaged here", source=f"{path}:{number}"
+            ) from None
 
 
 def read_trace(path: Path) -> Trace:

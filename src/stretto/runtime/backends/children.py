@@ -45,9 +45,14 @@ class Child:
         self._force: asyncio.TimerHandle | None = None
 
     def terminate(self, loop: asyncio.AbstractEventLoop, grace_s: float) -> None:
-        """Ask the group to end, and kill it if its leader is still there after `grace_s`."""
-        if not self.alive or self._force is not None:
+        """Ask the group to end, and kill it if its leader is still there after `grace_s`.
+
+        Asked again, the last grace holds, so that one who has lost patience can say so.
+        """
+        if not self.alive:
             return
+        if self._force is not None:
+            self._force.cancel()
         self._signal(signal.SIGTERM)
         self._signal(signal.SIGCONT)  # a stopped process hears nothing else
         self._force = loop.call_later(grace_s, self.kill)
@@ -145,17 +150,7 @@ class Children:
             leaks=self._leaks,
             pass_fds=pass_fds,
         )
-        child = Child(pid, ended)
-        try:
-            pidfd = os.pidfd_open(pid)
-        except OSError:  # out of file descriptors
-            child.kill()
-            _wait(pid)
-            raise
-        self._live[pidfd] = child
-        self._none_left.clear()
-        self._epoll.register(pidfd, select.EPOLLIN)
-        return child
+        return self._watch(Child(pid, ended))
 
     def unpin(self) -> None:
         """Give the calling thread its own CPUs back, after a batch of spawns."""
@@ -171,6 +166,18 @@ class Children:
         self._epoll.close()
         os.close(self.null)
 
+    def _watch(self, child: Child) -> Child:
+        try:
+            pidfd = os.pidfd_open(child.pid)
+        except OSError:  # out of file descriptors
+            child.kill()
+            _wait(child.pid)
+            raise
+        self._live[pidfd] = child
+        self._none_left.clear()
+        self._epoll.register(pidfd, select.EPOLLIN)
+        return child
+
     def _pin(self, cpus: frozenset[int] | None) -> None:
         if cpus != self._pinned:
             os.sched_setaffinity(0, self._home if cpus is None else cpus)
@@ -179,7 +186,10 @@ class Children:
     def _reap(self) -> None:
         for pidfd, _ in self._epoll.poll(0):
             child = self._live.pop(pidfd)
-            os.close(pidfd)  # and so out of the epoll
+            # Closing it would not do: a process just spawned may hold a copy of it for a moment
+            # yet, and the epoll would tell of it under a number that means another one by then.
+            self._epoll.unregister(pidfd)
+            os.close(pidfd)
             child.reap()
         if not self._live:
             self._none_left.set()
