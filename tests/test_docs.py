@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from stretto.cli.exits import Exit
 from stretto.model import model_of
 from stretto.platform import PRESETS, platform_named
 from stretto.platform.reading import NodesForm, PlatformForm, read_platform
-from stretto.scheduler import Mode, diagram
+from stretto.scheduler import GatedSet, Mode, diagram
 from stretto.trace.codec import event_from_json
 from stretto.workflow import FIELDS, Constant, Pattern, Workflow, parse_workflow
 from stretto.workflow.schema import TaskSetForm, WorkflowForm
@@ -244,6 +244,16 @@ def test_the_papers_numbers_are_those_of_plan() -> None:
 def test_what_is_said_about_overlap_in_deepdrivemd() -> None:
     model = model_of(workload("deepdrivemd"), platform_named("summit:16"))
     assert [one.name for one in model.masked] == ["aggregation[0]", "training[0]", "aggregation[1]"]
+
+
+def test_what_is_said_about_priorities_in_c_dg2() -> None:
+    platform = platform_named("summit:16")
+
+    def most_cores_first(sets: Sequence[GatedSet]) -> list[int]:
+        return [one.shape.cores for one in sets]
+
+    trace = stretto.simulate(at_means("c-dg2"), platform, rule=most_cores_first)
+    assert trace.ttx_us == 1540 * 10**6
 
 
 # The architecture.

@@ -17,7 +17,7 @@ import pytest
 
 from stretto import BackendError, Executor, Node, Platform, WorkflowError
 
-PATIENCE_S = 30.0
+PATIENCE_S = 20.0
 TWO = Platform("two", (Node("here", 2, 2, 1024),), local=True)
 
 

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor as FuturesExecutor
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -41,13 +42,23 @@ class _Future(Future[Any]):
         self.shape = shape
         self.call = call
         self.task: int | None = None
+        self._begun = False
         self._dropped = dropped
 
     def cancel(self) -> bool:
+        if self.cancelled():
+            return True
         cancelled = super().cancel()
         if cancelled:
             self._dropped(self)
         return cancelled
+
+    def begin(self) -> bool:
+        """Return whether it is to be called; if it was cancelled, tell those who wait for it."""
+        if not self._begun:
+            self._begun = True
+            self.set_running_or_notify_cancel()
+        return self.running()
 
 
 class Executor(FuturesExecutor):
@@ -62,6 +73,8 @@ class Executor(FuturesExecutor):
     ------
     WorkflowError
         If the platform is not this machine.
+    BackendError
+        If it cannot be used.
 
     Examples
     --------
@@ -87,6 +100,8 @@ class Executor(FuturesExecutor):
         self._thread = threading.Thread(target=self._serve, name="stretto-executor", daemon=True)
         self._thread.start()
         self._ready.wait()
+        if self._failure is not None:
+            raise self._failure
 
     def submit(  # type: ignore[override]  # the needs of the call are ours, not its own
         self,
@@ -121,10 +136,10 @@ class Executor(FuturesExecutor):
             raise WorkflowError(f"a call needs {shape}, which {self._platform.name} does not have")
         future = _Future(shape, Call(fn, (args, kwargs), {}), self._drop_soon)
         with self._lock:
-            if self._closed:
-                raise RuntimeError("cannot submit to an executor that was shut down")
             if self._failure is not None:
                 raise BackendError(f"the executor has failed: {self._failure}", retryable=False)
+            if self._closed:
+                raise RuntimeError("cannot submit to an executor that was shut down")
             self._submitted.append(future)
             first = len(self._submitted) == 1
         if first:
@@ -132,14 +147,16 @@ class Executor(FuturesExecutor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Accept nothing more; with `wait`, return when all that was submitted is done."""
+        """Accept nothing more; with `wait`, return when all that was submitted is done.
+
+        Parameters
+        ----------
+        cancel_futures
+            Do not begin anymore what has not begun.
+        """
         with self._lock:
-            closed, self._closed = self._closed, True
-        if cancel_futures:
-            for future in [*self._submitted, *self._futures.values()]:
-                future.cancel()
-        if not closed and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._close)
+            self._closed = True
+        self._soon(self._close, cancel_futures)
         if wait:
             self._thread.join()
 
@@ -156,7 +173,7 @@ class Executor(FuturesExecutor):
                 self._closed = True
                 left = [*self._submitted, *self._futures.values()]
             for future in left:
-                if not future.done():
+                if future.begin():
                     reason = self._failure or "it was shut down"
                     future.set_exception(
                         BackendError(f"the executor ended: {reason}", retryable=False)
@@ -183,6 +200,7 @@ class Executor(FuturesExecutor):
         run: list[int] = []
         for future in submitted:
             if future.cancelled():
+                future.begin()
                 continue
             index = self._set_for(future.shape)
             if run and run[0] != index:
@@ -205,15 +223,13 @@ class Executor(FuturesExecutor):
 
     def _request(self, launched: Launched) -> Request:
         future = self._futures[launched.task]
-        call = future.call
-        if not future.running() and not future.set_running_or_notify_cancel():
-            call = Call(_nothing, ((), {}), {})
+        call = future.call if future.begin() else Call(_nothing, ((), {}), {})
         threads = max(1, future.shape.cores)
         return Request(launched.task, launched.attempt, launched.placement, call, threads)
 
     def _exited(self, exited: Exited) -> None:
         future = self._futures.pop(exited.task)
-        if future.cancelled():
+        if not future.running():
             return
         if exited.error is None:
             future.set_result(exited.result)
@@ -228,18 +244,33 @@ class Executor(FuturesExecutor):
         for event in events:
             if isinstance(event, Failed) and event.task in self._futures:
                 future = self._futures.pop(event.task)
-                future.set_exception(BackendError(event.reason, retryable=True))
+                if future.running():
+                    future.set_exception(BackendError(event.reason, retryable=True))
+
+    def _soon(self, callback: Callable[..., object], *args: object) -> None:
+        """Have something done in the executor's thread, unless that has ended."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(callback, *args)
 
     def _drop_soon(self, future: _Future) -> None:
-        self._loop.call_soon_threadsafe(self._drop, future)
+        self._soon(self._drop, future)
 
     def _drop(self, future: _Future) -> None:
-        if future.task is not None and self._state.status[future.task] == Status.READY:
-            self._futures.pop(future.task, None)
-            self._engine.post(Dropped(future.task))
+        """Take a cancelled call out of the queue, unless it is not in it yet or was launched."""
+        task = future.task
+        if task is None or task not in self._futures:
+            return
+        # What was handed over in this very turn of the loop, the state does not know yet.
+        if task >= self._state.n_tasks or self._state.status[task] == Status.READY:
+            del self._futures[task]
+            future.begin()
+            self._engine.post(Dropped(task))
 
-    def _close(self) -> None:
+    def _close(self, cancel_futures: bool) -> None:
         self._take()
+        if cancel_futures:
+            for future in list(self._futures.values()):
+                future.cancel()
         self._engine.close()
 
 

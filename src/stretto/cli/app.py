@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -60,18 +61,29 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 
 def main() -> None:
     """Run the command line; a user's error is one line, never a traceback."""
-    errors = Console(stderr=True, soft_wrap=True)
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except WorkflowError as error:
-        errors.print(f"stretto: {error}", markup=False, highlight=False)
-        sys.exit(Exit.USAGE)
+        _give_up(str(error), Exit.USAGE)
     except BackendError as error:
-        again = " (trying again may help)" if error.retryable else ""
-        errors.print(f"stretto: {error}{again}", markup=False, highlight=False)
-        sys.exit(Exit.FAILED)
+        _give_up(f"{error}{' (trying again may help)' * error.retryable}", Exit.FAILED)
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
+    except BrokenPipeError:
+        # Nobody reads on; what is left in the buffers must not be written at the exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(Exit.FAILED)
+    except OSError as error:
+        _give_up(": ".join(str(one) for one in (error.filename, error.strerror) if one), Exit.FAILED)
+
+
+def _give_up(message: str, code: Exit) -> NoReturn:
+    console = Console(stderr=True, soft_wrap=True)
+    console.print(f"stretto: {message}", markup=False, highlight=False)
+    sys.exit(code)
 
 
 @app.command()
@@ -194,6 +206,7 @@ def resume(run_dir: RunDir, as_json: Json = False) -> None:
 def cancel(run_dir: RunDir) -> None:
     """End a run that is driven on this machine; it can be resumed."""
     cancel_run(run_dir)
+    print(f"asked the run to end; go on with: stretto resume {run_dir}")
 
 
 @app.command()
@@ -203,18 +216,22 @@ def status(run_dir: RunDir, as_json: Json = False) -> None:
     if as_json:
         _print_json(state)
         return
-    how = "is being driven" if state["driven"] else "is not being driven"
+    if state["driven"]:
+        how = "is on"
+    else:
+        how = "is done" if state["finished"] == state["tasks"] else "has stopped"
     print(
         f"{state['workflow']} ({state['mode']}, {state['kind']}) {how}: {state['finished']} of "
         f"{state['tasks']} tasks finished, {state['in_flight']} in flight, "
         f"{state['failed']} failed, after {seconds(state['time_s'])}"
     )
+    shown_statuses = [one.name.lower() for one in Status if one is not Status.DROPPED]
     table = Table()
-    table.add_column("task set")
-    for one in Status:
-        table.add_column(one.name.lower(), justify="right")
+    table.add_column("task set", overflow="fold")
+    for name in shown_statuses:
+        table.add_column(name, justify="right", no_wrap=True)
     for row in state["sets"]:
-        counts = [str(row[one.name.lower()] or "·") for one in Status]
+        counts = [str(row[name] or "·") for name in shown_statuses]
         table.add_row(f"{row['set']}\\[{row['iteration']}]", *counts)
     Console().print(table)
     for note in state["notes"]:
@@ -280,8 +297,10 @@ def _end(ended: Run, as_json: bool) -> None:
         )
     else:
         _print_summaries([summary])
-        print(f"{ended.ending.value}; run {ended.directory}; report {made.path}")
-        if code not in (Exit.DONE, Exit.FAILED):
+        print(f"{ended.ending.value}: {ended.directory}\nreport: {made.path}")
+        if code is Exit.FAILED:
+            print(f"once the cause is mended, go on with: stretto resume {ended.directory}")
+        elif code is not Exit.DONE:
             print(f"go on with: stretto resume {ended.directory}")
         _print_failures(made.trace)
     raise typer.Exit(code)

@@ -38,12 +38,14 @@ def _label(one: Dependency) -> str:
 
 
 def _lines(workflow: Workflow) -> list[str]:
-    lines = [f"{workflow.name}: {workflow.n_tasks} tasks in {workflow.iterations} iterations"]
+    turns = f"{workflow.iterations} iteration{'s' * (workflow.iterations != 1)}"
+    lines = [f"{workflow.name}: {workflow.n_tasks} tasks in {turns}"]
     for number, stage in enumerate(workflow.stages):
         lines.append(f"stage {number}")
         for name in stage:
             task_set = workflow[name]
-            lines.append(f"  {name}: {task_set.tasks} tasks, {task_set.resources} each")
+            tasks = f"{task_set.tasks} task{'s' * (task_set.tasks != 1)}"
+            lines.append(f"  {name}: {tasks}, {task_set.resources} each")
             lines += [f"    waits for {one.on} ({_label(one)})" for one in task_set.after]
     return lines
 

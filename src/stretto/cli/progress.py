@@ -80,7 +80,8 @@ class _Lines(_Counts):
                     self.done[index] += 1
                     instance = self.expansion.instances[index]
                     if self.done[index] == instance.count:
-                        self._say(now_us, f"{instance.name}: all {instance.count} finished")
+                        every = f"all {instance.count} " if instance.count > 1 else ""
+                        self._say(now_us, f"{instance.name}: {every}finished")
                 case Failed(task, attempt, _, reason):
                     name = self.expansion.task_name(task)
                     first = reason.strip().splitlines()[-1] if reason.strip() else "failed"
@@ -91,7 +92,8 @@ class _Lines(_Counts):
                     pass
 
     def _say(self, now_us: int, text: str) -> None:
-        self._console.print(f"[{now_us / 1e6:10.3f} s] {text}", markup=False, highlight=False)
+        line = f"[{now_us / 1e6:10.3f} s] {text}"
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class _Bars(_Counts):

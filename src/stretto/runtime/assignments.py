@@ -61,7 +61,8 @@ class Assignments:
         self._expansion = expansion
         self._run_dir = run_dir
         self._seed = seed
-        self._folders: dict[int, Path] = {}
+        self._home = expansion.workflow.folder.absolute()
+        self._folders: dict[int, str] = {}
 
     def __call__(self, launched: Launched) -> Request:
         """Return what the backend is asked for."""
@@ -82,17 +83,17 @@ class Assignments:
         self, instance: SetInstance, command: Command, fields: Mapping[str, Any]
     ) -> Program:
         words = tuple(self._filled(word, fields) for word in command.words)
-        directory = self._expansion.workflow.folder / (instance.task_set.working_directory or "")
+        within = instance.task_set.working_directory
         return Program(
             words=("/bin/sh", "-c", *words) if command.shell else words,
             environment=self._environment(instance, fields),
-            directory=directory.absolute(),
+            directory=self._home if within is None else self._home / within,
             stdout=self._output(instance, fields, "out"),
             stderr=self._output(instance, fields, "err"),
         )
 
     def _call(self, instance: SetInstance, function: Function, fields: dict[str, Any]) -> Call:
-        _make(Path(fields["task_dir"]))
+        _make(fields["task_dir"])
         inputs = {
             name.removeprefix("inputs."): age
             for name, age in fields.items()
@@ -103,7 +104,7 @@ class Assignments:
             arguments=((), self._arguments(dict(function.arguments), fields)),
             fields={**fields, "inputs": inputs},
             environment=self._environment(instance, fields),
-            search_path=(str(self._expansion.workflow.folder.absolute()),),
+            search_path=(str(self._home),),
             stdout=self._output(instance, fields, "out"),
             stderr=self._output(instance, fields, "err"),
         )
@@ -123,8 +124,10 @@ class Assignments:
                 return value
 
     def _filled(self, text: str, fields: Mapping[str, Any]) -> str:
+        if "{" not in text and "}" not in text:
+            return text
         if "{task_dir}" in text:
-            _make(Path(fields["task_dir"]))
+            _make(fields["task_dir"])
         return fill(text, {name: "none" if one is None else one for name, one in fields.items()})
 
     def _environment(
@@ -143,12 +146,12 @@ class Assignments:
         )
 
     def _output(self, instance: SetInstance, fields: Mapping[str, Any], ending: str) -> Path:
-        return self._folder(instance) / f"{fields['task']}.{fields['attempt']}.{ending}"
+        return Path(f"{self._folder(instance)}/{fields['task']}.{fields['attempt']}.{ending}")
 
-    def _folder(self, instance: SetInstance) -> Path:
+    def _folder(self, instance: SetInstance) -> str:
         folder = self._folders.get(instance.index)
         if folder is None:
-            folder = self._run_dir / "tasks" / instance.task_set.name / str(instance.iteration)
+            folder = f"{self._run_dir}/tasks/{instance.task_set.name}/{instance.iteration}"
             _make(folder)
             self._folders[instance.index] = folder
         return folder
@@ -168,7 +171,7 @@ class Assignments:
             "attempt": launched.attempt,
             "seed": task_seed(self._seed, place, instance.iteration, number),
             "run_dir": str(self._run_dir),
-            "task_dir": str(self._folder(instance) / str(number)),
+            "task_dir": f"{self._folder(instance)}/{number}",
             "cores": task_set.resources.cores,
             "gpus": task_set.resources.gpus_milli / GPU_MILLI,
         }
@@ -182,8 +185,8 @@ class Assignments:
         return fields
 
 
-def _make(folder: Path) -> None:
+def _make(folder: str) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BackendError(f"cannot make {folder}: {error.strerror}", retryable=False) from None

@@ -11,7 +11,6 @@ import errno
 import os
 from collections import deque
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 from stretto.runtime.backend import (
@@ -23,6 +22,7 @@ from stretto.runtime.backend import (
     monotonic_us,
 )
 from stretto.runtime.backends.children import Child, Children, describe_exit
+from stretto.runtime.workers.stretto_worker.outputs import Outputs
 
 __all__ = ["NOT_BEGUN", "Processes"]
 
@@ -31,8 +31,6 @@ NOT_BEGUN = "cancelled before it began"
 
 SLICE_US = 5_000
 """Longest time for which starting programs keeps the event loop."""
-
-OUTPUT_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
 
 
 class _Start(NamedTuple):
@@ -69,6 +67,7 @@ class Processes:
         self._order: deque[tuple[int, int]] = deque()
         self._running: dict[tuple[int, int], Child] = {}
         self._scheduled = False
+        self._outputs = Outputs()
 
     def launch(
         self,
@@ -97,6 +96,7 @@ class Processes:
         """Start nothing anymore."""
         self._waiting.clear()
         self._order.clear()
+        self._outputs.close()
 
     def start_some(self) -> None:
         """Start those that wait, as many as fit into a slice, and the rest in the next turns."""
@@ -122,13 +122,13 @@ class Processes:
         program = start.program
         files: list[int] = []
         try:
-            files.append(_create(program.stdout))
+            files.append(self._outputs.open(str(program.stdout)))
             same = program.stderr == program.stdout
-            files.append(files[0] if same else _create(program.stderr))
+            files.append(files[0] if same else self._outputs.open(str(program.stderr)))
             child = self._children.spawn(
                 program.words,
                 environment=start.environment,
-                ended=lambda returncode: self._end(key, returncode),
+                ended=lambda returncode: self._end(key, program, returncode),
                 directory=program.directory,
                 stdout=files[0],
                 stderr=files[1],
@@ -137,6 +137,7 @@ class Processes:
         except (OSError, ValueError) as error:
             reason = _why_not(error, program)
             self._post(LaunchFailed(*key, monotonic_us(), reason))
+            self._give_back(program)
         else:
             self._running[key] = child
             self._post(Started(*key, monotonic_us()))
@@ -144,18 +145,14 @@ class Processes:
             for file in dict.fromkeys(files):
                 os.close(file)
 
-    def _end(self, key: tuple[int, int], returncode: int) -> None:
+    def _end(self, key: tuple[int, int], program: Program, returncode: int) -> None:
         del self._running[key]
         self._post(Exited(*key, monotonic_us(), describe_exit(returncode)))
+        self._give_back(program)
 
-
-def _create(path: Path) -> int:
-    """Open an empty file for output, and make its folder if there is none."""
-    try:
-        return os.open(path, OUTPUT_FLAGS, 0o666)
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, OUTPUT_FLAGS, 0o666)
+    def _give_back(self, program: Program) -> None:
+        for path in dict.fromkeys((program.stdout, program.stderr)):
+            self._outputs.give_back(str(path))
 
 
 def _why_not(error: OSError | ValueError, program: Program) -> str:

@@ -8,6 +8,7 @@ import pickle
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -55,18 +56,23 @@ class Worker:
         if self._page[POSITION.size + position]:
             self._channel.tell(tuple(Note(position, now_us(), SKIPPED, None, None, None)))
             return
-        self._channel.tell((position, now_us()))
-        if alone:
-            self._channel.flush()
-        error, plain, pickled, exception = self._make(call)
+        error, plain, pickled, exception = self._make(call, lambda: self._begin(position, alone))
         if os.getpid() != self._pid:  # a child that the call forked has come back in its place
             os._exit(0)
         self._channel.tell((position, now_us(), error, plain, pickled, exception))
 
-    def _make(self, call: Call) -> tuple[str | None, Any, bytes | None, bytes | None]:
+    def _begin(self, position: int, alone: bool) -> None:
+        """Tell that a call starts now: after its function was found, which may load libraries."""
+        self._channel.tell((position, now_us()))
+        if alone:
+            self._channel.flush()
+
+    def _make(
+        self, call: Call, begin: Callable[[], None]
+    ) -> tuple[str | None, Any, bytes | None, bytes | None]:
         """Make one call; nothing that it raises gets any further."""
         try:
-            result = self._surrounded(call)
+            result = self._surrounded(call, begin)
         except BaseException as error:  # a call may end, its worker goes on
             return _failed(error)
         if type(result) in PLAIN:
@@ -80,22 +86,23 @@ class Worker:
             text = f"a result of type {name!r} cannot be sent back: {error}"
             return text, None, None, pickle.dumps(TypeError(text))
 
-    def _surrounded(self, call: Call) -> Any:
+    def _surrounded(self, call: Call, begin: Callable[[], None]) -> Any:
         if not (call.environment or call.stdout or call.stderr):
-            return self._run(call)
+            return self._run(call, begin)
         with ExitStack() as stack:
             if call.stdout or call.stderr:
                 stack.enter_context(self._output.to(call.stdout, call.stderr))
             if call.environment:
                 stack.enter_context(variables(call.environment))
-            return self._run(call)
+            return self._run(call, begin)
 
-    def _run(self, call: Call) -> Any:
+    def _run(self, call: Call, begin: Callable[[], None]) -> Any:
         function = self._functions.find(call)
         arguments, fields = call.arguments, call.fields
         if isinstance(arguments, bytes):
             arguments, fields = pickle.loads(arguments)  # noqa: S301  (the user's own values)
         kwargs = self._signatures.complete(function, arguments, fields)
+        begin()
         return function(*arguments[0], **kwargs)
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from .outputs import Outputs
+
 __all__ = ["Output", "flush_python", "settle_on", "variables"]
 
 
@@ -47,6 +49,7 @@ class Output:
 
     def __init__(self) -> None:
         self._flush_c: Callable[[None], Any] | None = None
+        self._outputs = Outputs(most_spare=0)  # a worker may be killed with what it keeps
 
     @contextmanager
     def to(self, stdout: str | None, stderr: str | None) -> Iterator[None]:
@@ -54,13 +57,14 @@ class Output:
         self._flush()
         saved: list[tuple[int, int]] = []
         try:
-            for descriptor, path in ((1, stdout), (2, stderr)):
+            for path in dict.fromkeys((stdout, stderr)):
                 if path is None:
                     continue
-                # The second of two equal names must not empty what the first one holds.
-                file = _create(path, empty=descriptor == 1 or path != stdout)
-                saved.append((descriptor, os.dup(descriptor)))
-                os.dup2(file, descriptor)
+                file = self._outputs.open(path)
+                for descriptor, wanted in ((1, stdout), (2, stderr)):
+                    if wanted == path:
+                        saved.append((descriptor, os.dup(descriptor)))
+                        os.dup2(file, descriptor)
                 os.close(file)
             yield
         finally:
@@ -68,6 +72,9 @@ class Output:
             for descriptor, copy in saved:
                 os.dup2(copy, descriptor)
                 os.close(copy)
+            for path in dict.fromkeys((stdout, stderr)):
+                if path is not None:
+                    self._outputs.give_back(path)
 
     def _flush(self) -> None:
         """Write out what Python and the C library have kept back."""
@@ -77,13 +84,3 @@ class Output:
 
             self._flush_c = ctypes.CDLL(None).fflush
         self._flush_c(None)
-
-
-def _create(path: str, *, empty: bool) -> int:
-    """Open a file for output, and make its folder if there is none."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | (os.O_TRUNC if empty else 0)
-    try:
-        return os.open(path, flags, 0o666)
-    except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
-        return os.open(path, flags, 0o666)
