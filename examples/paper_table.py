@@ -6,7 +6,6 @@ Formulas and simulation both take mean durations and no overhead, so that they c
 
 from stretto import Mode, Workflow, plan
 from stretto.apps.paper import WORKLOADS, workload
-from stretto.workflow import Constant
 
 COLUMNS = ("DOA_dep", "width - 1", "DOA_res", "WLA", "t_seq", "t_seq ranks", "t_async", "I")
 MODES = tuple(Mode)
@@ -14,8 +13,8 @@ MODES = tuple(Mode)
 
 def at_means(workflow: Workflow) -> Workflow:
     """Return the workflow with every task as long as the mean of its set."""
-    means = {one.name: one.duration.mean_us for one in workflow.task_sets if one.duration}
-    return workflow.with_durations({name: Constant(mean_us) for name, mean_us in means.items()})
+    means = {one.name: one.duration.mean_us / 1e6 for one in workflow.task_sets if one.duration}
+    return workflow.with_durations(means)
 
 
 def row(name: str) -> list[str]:

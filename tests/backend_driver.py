@@ -70,8 +70,8 @@ class Driver:
             tuple(words),
             tuple(environment),
             self.folder if directory is None else directory,
-            folder / "stdout",
-            folder / "stderr",
+            str(folder / "stdout"),
+            str(folder / "stderr"),
         )
         return Request(task, 1, placement or place(), work, threads)
 

@@ -397,3 +397,21 @@ def test_durations_and_iterations_can_be_replaced() -> None:
         "summit:2",
     )
     assert workflow["b"].duration is None
+
+
+def test_inputs_are_those_that_are_waited_for() -> None:
+    TaskSet("a", command="run {inputs.b}", after="b")
+    with pytest.raises(WorkflowError, match=r"command: \{inputs.c\}, but a does not wait for c"):
+        TaskSet("a", command="run {inputs.c}", after="b")
+    with pytest.raises(WorkflowError, match=r"arguments: \{inputs.c\}"):
+        TaskSet("a", function="m:f", arguments={"x": [{"y": "{inputs.c}"}]})
+
+
+def test_durations_can_be_replaced_by_whatever_means_a_duration() -> None:
+    workflow = Workflow("w", [TaskSet("a"), TaskSet("b", duration=2)])
+    assert workflow.with_durations({"a": 3})["a"].duration == duration_of(3)
+    assert workflow.with_durations({"a": 3})["b"].duration == duration_of(2)
+    with pytest.raises(WorkflowError, match="durations: there is no task set 'c'"):
+        workflow.with_durations({"c": 3})
+    with pytest.raises(WorkflowError, match=r"durations\.a: expected"):
+        workflow.with_durations({"a": -1})

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from stretto.runtime import Assignments, Embedded, Ending, Engine, RealClock
 from stretto.scheduler import Finished, Launched, Mode, State, critical_path, gated_sets
 from stretto.trace import Outcome, read_events, read_trace
 from stretto.workflow import TaskSet, Workflow, expand
-from tests.commands import environment, left_over, lines, started, stretto, wait_until
+from tests.commands import called, environment, left_over, lines, started, wait_until
 
 SLACK_US = 60_000_000
 
@@ -84,21 +86,23 @@ def traces_left(run_dir: Path) -> dict[str, str]:
 
 
 def file_of(run_dir: Path, task: int) -> str:
-    name, _, number = read_trace(run_dir / "journal.jsonl").expansion().task_name(task).rpartition(".")
+    name, _, number = (
+        read_trace(run_dir / "journal.jsonl").expansion().task_name(task).rpartition(".")
+    )
     return f"{name.replace('[', '.').replace(']', '')}.{number}.done"
 
 
 def kill_and_resume(folder: Path, rng: random.Random, *, kills: int) -> None:
-    """Kill a run as often as asked, each time once its journal has grown a little, and finish it."""
+    """Kill a run so often, each time once its journal has grown a little, and finish it."""
     run_dir = folder / "run"
     driver = begin(folder)
     known: dict[str, str] = {}
     for _ in range(kills):
         goal = lines(run_dir) + rng.randrange(1, 20)
-        wait_until(lambda goal=goal: lines(run_dir) >= goal or driver.poll() is not None)
-        with pytest.raises(subprocess.TimeoutExpired):  # or it is done
+        while lines(run_dir) < goal and driver.poll() is None:
+            time.sleep(0.005)
+        with contextlib.suppress(subprocess.TimeoutExpired):
             driver.wait(rng.uniform(0.001, 0.05))
-            raise subprocess.TimeoutExpired("done", 0)
         kill(driver)
         done = traces_left(run_dir)
         known |= {name: done[name] for name in (file_of(run_dir, one) for one in finished(run_dir))}
@@ -123,7 +127,7 @@ def assert_done_once(run_dir: Path) -> None:
     assert len(over) == read_trace(run_dir / "journal.jsonl").workflow.n_tasks
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_killed_run_is_completed_and_nothing_is_done_twice(tmp_path: Path, seed: int) -> None:
     kill_and_resume(tmp_path, random.Random(seed), kills=1)
 
@@ -151,8 +155,8 @@ def test_a_torn_last_line_is_forgotten(tmp_path: Path) -> None:
     kill(driver)
     with (run_dir / "journal.jsonl").open("ab") as journal:
         journal.write(b'{"t":12345,"events":[["fini')
-    assert stretto("status", run_dir).returncode == 0
-    resumed = stretto("resume", run_dir)
+    assert called("status", run_dir).returncode == 0
+    resumed = called("resume", run_dir)
     assert (resumed.returncode, resumed.stderr) == (0, "")
     check(read_trace(run_dir / "journal.jsonl"), slack_us=SLACK_US)
     assert_done_once(run_dir)
@@ -166,7 +170,7 @@ def test_a_run_can_be_resumed_from_anywhere_and_under_another_name(tmp_path: Pat
     (tmp_path / "moved").mkdir()
     run_dir = tmp_path / "moved/elsewhere"
     shutil.move(tmp_path / "run", run_dir)
-    resumed = stretto("resume", "elsewhere", folder=tmp_path / "moved")
+    resumed = called("resume", "elsewhere", folder=tmp_path / "moved")
     assert (resumed.returncode, resumed.stderr) == (0, "")
     assert_done_once(run_dir)
 
@@ -174,7 +178,7 @@ def test_a_run_can_be_resumed_from_anywhere_and_under_another_name(tmp_path: Pat
 def test_a_run_that_is_done_is_left_as_it_is(tmp_path: Path) -> None:
     assert begin(tmp_path).wait(60) == 0
     before = (tmp_path / "run/journal.jsonl").read_bytes()
-    again = stretto("resume", "run", folder=tmp_path)
+    again = called("resume", "run", folder=tmp_path)
     assert (again.returncode, again.stderr) == (0, "")
     assert (tmp_path / "run/journal.jsonl").read_bytes() == before
 
@@ -189,11 +193,11 @@ def test_a_stopped_run_leaves_nothing_and_can_be_gone_on_with(
     driver = begin(tmp_path, WAITING, WAITING_STAGES)
     run_dir = tmp_path / "run"
     wait_until(lambda: lines(run_dir) >= 5)
-    refused = stretto("resume", run_dir)
+    refused = called("resume", run_dir)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == f"stretto: {run_dir}: somebody is driving this run\n"
     if number is signal.SIGUSR1:
-        assert stretto("cancel", run_dir).returncode == 0
+        assert called("cancel", run_dir).returncode == 0
     else:
         driver.send_signal(number)
     assert driver.wait(60) == status
@@ -203,9 +207,9 @@ def test_a_stopped_run_leaves_nothing_and_can_be_gone_on_with(
     assert [note.text for note in trace.notes] == [f"stopped by {number.name}", "stopped"]
     outcomes = [Outcome(one) for one in trace.outcome.tolist()]
     assert outcomes == [Outcome.FINISHED, *[Outcome.CANCELLED] * 3]
-    assert stretto("cancel", run_dir).returncode == 2
+    assert called("cancel", run_dir).returncode == 2
     (tmp_path / "go").touch()
-    assert stretto("resume", run_dir).returncode == 0
+    assert called("resume", run_dir).returncode == 0
     check(read_trace(run_dir / "journal.jsonl"), slack_us=SLACK_US)
     assert_done_once(run_dir)
 
@@ -220,9 +224,9 @@ task_sets:
 """
     assert begin(tmp_path, flow).wait(60) == 1
     run_dir = tmp_path / "run"
-    assert stretto("resume", run_dir).returncode == 1
+    assert called("resume", run_dir).returncode == 1
     (tmp_path / "cause").touch()
-    resumed = stretto("resume", run_dir)
+    resumed = called("resume", run_dir)
     assert resumed.returncode == 0
     trace = read_trace(run_dir / "journal.jsonl")
     check(trace, slack_us=SLACK_US)
@@ -278,13 +282,14 @@ from stretto.trace import read_events
 
 flow = stretto.parse_workflow('''
 name: ordered
-iterations: 3
+iterations: 2
 task_sets:
-  simulate: {tasks: 8, cores: 4, gpus: 1, duration: 31, after: {infer: {iteration: previous, staleness: 1}}}
+  simulate:
+    {tasks: 8, cores: 4, gpus: 1, duration: 39, after: {infer: {iteration: previous, staleness: 1}}}
   aggregate: {tasks: 4, cores: 8, duration: 11, after: {simulate: group}}
-  train: {tasks: 1, cores: 4, gpus: 1, duration: 17, after: aggregate}
-  infer: {tasks: 3, gpus: 0.5, duration: 5, after: train}
-  audit: {tasks: 2, duration: 2, after: {aggregate: all}}
+  train: {tasks: 1, cores: 4, gpus: 1, duration: 37, after: aggregate}
+  infer: {tasks: 3, gpus: 0.5, duration: 24, after: train}
+  audit: {tasks: 2, duration: 14, after: aggregate}
 ''', format="yaml")
 mode, run_dir = sys.argv[1:]
 simulated = stretto.simulate(flow, stretto.platform_named("polaris:2"), mode=mode, seed=1)
@@ -293,31 +298,30 @@ columns = [
     for name in ("task", "attempt", "launched_us", "started_us", "ended_us", "outcome")
 ]
 stretto.run(
-    flow, platform="polaris:2", mode=mode, emulate=True, time_scale=150, seed=1, run_dir=run_dir
+    flow, platform="polaris:2", mode=mode, emulate=True, time_scale=75, seed=1, run_dir=run_dir
 )
 events = [
     [type(event).__name__, *(value for name, value in event._asdict().items() if name != "time_us")]
     for _, found, _ in read_events(Path(run_dir) / "journal.jsonl")
     for event in found
 ]
-print(json.dumps([columns, [list(map(list, one)) if False else one for one in simulated.placements], events]))
+print(json.dumps([columns, simulated.placements, events]))
 """
 
 
 @pytest.mark.parametrize("mode", ["asynchronous", "task-level"])
 def test_the_journal_is_the_same_under_every_hash_seed(tmp_path: Path, mode: str) -> None:
-    told = []
-    for seed in (0, 1, 2):
-        done = subprocess.run(
+    # Ends of different tasks lie 140 ms apart, so that their order is not a matter of chance.
+    runs = [
+        subprocess.Popen(
             [sys.executable, "-c", ORDER, mode, str(tmp_path / f"run{seed}")],
             env=environment(PYTHONHASHSEED=str(seed)),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
+            stdout=subprocess.PIPE,
         )
-        assert done.stderr == ""
-        told.append(json.loads(done.stdout))
+        for seed in (0, 1, 2)
+    ]
+    told = [json.loads(run.communicate(timeout=60)[0]) for run in runs]
+    for seed in (0, 1, 2):
         check(read_trace(tmp_path / f"run{seed}/journal.jsonl"), slack_us=SLACK_US)
     assert told[0] == told[1] == told[2]
-    assert sum(event[0] == Launched.__name__ for event in told[0][2]) == 3 * 18
+    assert sum(event[0] == Launched.__name__ for event in told[0][2]) == 2 * 18

@@ -18,8 +18,9 @@ from stretto import BackendError, Mode, Node, Platform, Resources, TaskSet, Work
 from stretto.analysis import check
 from stretto.apps.paper import workload
 from stretto.platform import bits
-from stretto.runtime import Ending, RunDirectory
+from stretto.runtime import Ending
 from stretto.trace import Kind, Outcome, Trace
+from tests.commands import left_over
 
 SLACK_US = 20_000_000
 FOUR_CORES = Platform("four", (Node("here", 4, 0, 4096),), local=True)
@@ -42,18 +43,8 @@ def ran(flow: Workflow, folder: Path, **options: Any) -> stretto.Run:
     options.setdefault("platform", FOUR_CORES)
     done = stretto.run(flow, run_dir=folder / "run", **options)
     check(done.trace, slack_us=SLACK_US)
-    assert_nothing_left(done.directory)
+    assert not left_over(done.directory)
     return done
-
-
-def assert_nothing_left(run_dir: Path) -> None:
-    mark = f"STRETTO_RUN={RunDirectory(run_dir).run_id}".encode()
-    for environ in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            variables = environ.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        assert mark not in variables, environ
 
 
 def module(folder: Path, text: str) -> None:
@@ -543,7 +534,7 @@ def test_a_full_disk_ends_the_run_with_an_error_and_nothing_left(tmp_path: Path,
     with pytest.raises(BackendError, match="File too large") as caught:
         stretto.run(flow, run_dir=tmp_path / "run", platform=FOUR_CORES)
     assert not caught.value.retryable
-    assert_nothing_left(tmp_path / "run")
+    assert not left_over(tmp_path / "run")
 
 
 def test_a_run_goes_on_once_there_is_room_again(tmp_path: Path) -> None:
@@ -565,7 +556,7 @@ def test_a_folder_that_cannot_be_made_ends_the_run_with_an_error(tmp_path: Path)
     (tmp_path / "run/tasks").write_text("in the way")
     with pytest.raises(BackendError, match="tasks"):
         stretto.run(workflow(tmp_path, TaskSet("only", command="true")), run_dir=tmp_path / "run")
-    assert_nothing_left(tmp_path / "run")
+    assert not left_over(tmp_path / "run")
 
 
 def test_an_observer_that_raises_ends_the_run_and_leaves_nothing(tmp_path: Path) -> None:
@@ -575,7 +566,7 @@ def test_an_observer_that_raises_ends_the_run_and_leaves_nothing(tmp_path: Path)
     flow = workflow(tmp_path, TaskSet("long", tasks=2, command="sleep 60"))
     with pytest.raises(RuntimeError, match="enough"):
         stretto.run(flow, run_dir=tmp_path / "run", platform=FOUR_CORES, observe=observe)
-    assert_nothing_left(tmp_path / "run")
+    assert not left_over(tmp_path / "run")
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 

@@ -169,6 +169,7 @@ def resume(run_dir: str | Path, *, observe: Observer | None = None) -> Run:
     with contextlib.closing(journal):
         header = read_header(directory.journal)
         kill_leftovers(directory.run_id)
+        directory.sign()
         return _drive(header, expand(header.workflow), directory, journal, observe)
 
 

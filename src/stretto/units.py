@@ -74,9 +74,9 @@ def gpus_to_milli(gpus: float) -> int:
         raise WorkflowError(f"expected a number of GPUs, found {gpus!r}")
     milli = round(gpus * GPU_MILLI)
     if milli < 0 or (milli == 0 and gpus != 0):
-        raise WorkflowError(f"expected 0, at least 0.001, or whole GPUs, found {gpus}")
+        raise WorkflowError(f"expected 0, at least 0.001, or whole GPUs, found {gpus:g}")
     if milli > GPU_MILLI and milli % GPU_MILLI:
-        raise WorkflowError(f"expected whole GPUs, or a fraction of one, found {gpus}")
+        raise WorkflowError(f"expected whole GPUs, or a fraction of one, found {gpus:g}")
     return milli
 
 

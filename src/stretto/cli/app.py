@@ -31,7 +31,7 @@ from stretto.running import resume as resume_run
 from stretto.running import run as run_workflow
 from stretto.scheduler import Mode, Status
 from stretto.simulator import simulate as simulate_workflow
-from stretto.trace import Trace
+from stretto.trace import Outcome, Trace
 from stretto.workflow import Workflow, expand, read_workflow, write_workflow
 
 __all__ = ["app", "main"]
@@ -45,6 +45,8 @@ app = typer.Typer(
 
 PAPER = "paper:"
 STARTER = Path(__file__).parent / "starter"
+MOST_FAILURES = 5
+"""Failed tasks that are told at the end of a run."""
 
 File = Annotated[
     str, typer.Argument(metavar="FILE", help="A description (YAML or TOML), or paper:NAME.")
@@ -77,7 +79,9 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(Exit.FAILED)
     except OSError as error:
-        _give_up(": ".join(str(one) for one in (error.filename, error.strerror) if one), Exit.FAILED)
+        _give_up(
+            ": ".join(str(one) for one in (error.filename, error.strerror) if one), Exit.FAILED
+        )
 
 
 def _give_up(message: str, code: Exit) -> NoReturn:
@@ -300,18 +304,22 @@ def _end(ended: Run, as_json: bool) -> None:
         print(f"{ended.ending.value}: {ended.directory}\nreport: {made.path}")
         if code is Exit.FAILED:
             print(f"once the cause is mended, go on with: stretto resume {ended.directory}")
+            _print_failures(made.trace)
         elif code is not Exit.DONE:
             print(f"go on with: stretto resume {ended.directory}")
-        _print_failures(made.trace)
     raise typer.Exit(code)
 
 
 def _print_failures(trace: Trace) -> None:
     expansion = trace.expansion()
-    for row, reason in list(trace.reasons.items())[-5:]:
+    """Print why the last few tasks failed that had no retries left."""
+    finished = trace.task[trace.outcome == Outcome.FINISHED]
+    last = {int(trace.task[row]): row for row in trace.reasons if trace.task[row] not in finished}
+    for row in list(last.values())[-MOST_FAILURES:]:
+        reason = trace.reasons[row]
         name = expansion.task_name(int(trace.task[row]))
-        last = reason.strip().splitlines()[-1] if reason.strip() else "failed"
-        print(f"{name}, attempt {trace.attempt[row]}: {last}", file=sys.stderr)
+        line = reason.strip().splitlines()[-1] if reason.strip() else "failed"
+        print(f"{name}, attempt {trace.attempt[row]}: {line}", file=sys.stderr)
 
 
 def _summary(trace: Trace) -> dict[str, Any]:

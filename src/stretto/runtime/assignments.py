@@ -84,10 +84,11 @@ class Assignments:
     ) -> Program:
         words = tuple(self._filled(word, fields) for word in command.words)
         within = instance.task_set.working_directory
+        directory = self._home if within is None else self._home / self._filled(within, fields)
         return Program(
             words=("/bin/sh", "-c", *words) if command.shell else words,
             environment=self._environment(instance, fields),
-            directory=self._home if within is None else self._home / within,
+            directory=directory,
             stdout=self._output(instance, fields, "out"),
             stderr=self._output(instance, fields, "err"),
         )
@@ -145,8 +146,8 @@ class Assignments:
             *own,
         )
 
-    def _output(self, instance: SetInstance, fields: Mapping[str, Any], ending: str) -> Path:
-        return Path(f"{self._folder(instance)}/{fields['task']}.{fields['attempt']}.{ending}")
+    def _output(self, instance: SetInstance, fields: Mapping[str, Any], ending: str) -> str:
+        return f"{self._folder(instance)}/{fields['task']}.{fields['attempt']}.{ending}"
 
     def _folder(self, instance: SetInstance) -> str:
         folder = self._folders.get(instance.index)

@@ -66,8 +66,8 @@ class Program:
     words: tuple[str, ...]
     environment: tuple[tuple[str, str], ...]
     directory: Path
-    stdout: Path
-    stderr: Path
+    stdout: str
+    stderr: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +96,8 @@ class Call:
     fields: dict[str, Any]
     environment: tuple[tuple[str, str], ...] = ()
     search_path: tuple[str, ...] = ()
-    stdout: Path | None = None
-    stderr: Path | None = None
+    stdout: str | None = None
+    stderr: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ description.*       the description as it was read, to the letter
 expanded.yaml       the description as it was understood
 tasks/              output of every attempt, see `assignments`
 report.html         the report, once there is one
-driver.pid          the process that drives it, or did last
+driver.pid          the process that drives it, or did last, and how many have
 ==================  ==========================================================
 
 Beside it, ``latest`` links to the newest run.  Who drives a run holds a lock on its journal, so
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -49,9 +49,25 @@ class RunDirectory:
 
     @property
     def run_id(self) -> str:
-        """A name for the run that no other run on this machine has."""
+        """A name for this life of the run that no other run on this machine has, nor other life.
+
+        What ends the processes of a killed driver must not end those of the one that goes on.
+        """
         status = self.journal.stat()
-        return f"{self.path.name}-{status.st_dev:x}-{status.st_ino:x}"
+        return f"{status.st_dev:x}-{status.st_ino:x}.{self._signature()[1]}"
+
+    def sign(self) -> None:
+        """Put down that this process drives the run, in a new life of it."""
+        life = self._signature()[1] + 1
+        (self.path / "driver.pid").write_text(f"{os.getpid()} {life}\n")
+
+    def _signature(self) -> tuple[int, int]:
+        """Return the process that drives the run or did last, and the number of its life."""
+        try:
+            pid, life = (self.path / "driver.pid").read_text().split()
+            return int(pid), int(life)
+        except (FileNotFoundError, ValueError):
+            return 0, 0
 
     def driver(self) -> int:
         """Return the process that drives the run.
@@ -76,8 +92,8 @@ class RunDirectory:
         It is if it has the journal open.
         """
         journal = self.journal.stat()
-        with suppress(OSError, ValueError):
-            pid = int((self.path / "driver.pid").read_text())
+        pid, _ = self._signature()
+        with suppress(OSError):
             for file in Path(f"/proc/{pid}/fd").iterdir():
                 with suppress(OSError):
                     if os.path.samestat(file.stat(), journal):
@@ -132,7 +148,7 @@ class RunDirectory:
 
     def _describe(self, header: Header, original: Path | None) -> None:
         """Put down who drives the run and what is run."""
-        self._sign()
+        self.sign()
         text = write_workflow(header.workflow)
         (self.path / "expanded.yaml").write_text(text, encoding="utf-8")
         if original is not None:
@@ -140,12 +156,9 @@ class RunDirectory:
             copy.write_bytes(original.read_bytes())
         _link_latest(self.path)
 
-    def _sign(self) -> None:
-        (self.path / "driver.pid").write_text(str(os.getpid()))
-
     @classmethod
     def open(cls, path: Path) -> tuple[RunDirectory, Journal]:
-        """Go on with the journal of a run that nobody drives, locked.
+        """Go on with the journal of a run that nobody drives, locked but not signed yet.
 
         Raises
         ------
@@ -156,16 +169,11 @@ class RunDirectory:
         if not directory.journal.is_file():
             raise WorkflowError(NO_RUN, source=str(path))
         try:
-            with ExitStack() as undone:
-                journal = Journal.append_to(directory.journal)
-                undone.callback(journal.close)
-                directory._sign()
-                undone.pop_all()
+            return directory, Journal.append_to(directory.journal)
         except BlockingIOError:
             raise _driven(directory) from None
         except OSError as error:
             raise WorkflowError(f"cannot be written: {error.strerror}", source=str(path)) from None
-        return directory, journal
 
 
 def _fresh(name: str, began: datetime) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stretto.errors import WorkflowError
 from stretto.workflow.dependencies import Dependency, Pattern
-from stretto.workflow.durations import Duration
+from stretto.workflow.durations import Duration, duration_of
 from stretto.workflow.task_set import MOST_TASKS, TaskSet, check_name
 
 __all__ = ["Workflow"]
@@ -84,10 +84,30 @@ class Workflow:
         """Tasks of all iterations."""
         return self.iterations * sum(task_set.tasks for task_set in self.task_sets)
 
-    def with_durations(self, durations: Mapping[str, Duration]) -> Workflow:
-        """Return the same workflow with the durations of some task sets replaced."""
+    def with_durations(self, durations: Mapping[str, object]) -> Workflow:
+        """Return the same workflow with the durations of some task sets replaced.
+
+        Parameters
+        ----------
+        durations
+            By name of the task set: whatever `duration_of` takes.
+
+        Raises
+        ------
+        WorkflowError
+            If a set is not there, or a value is no duration.
+        """
+        known = {task_set.name for task_set in self.task_sets}
+        replaced: dict[str, Duration | None] = {}
+        for name, value in durations.items():
+            if name not in known:
+                raise WorkflowError(f"there is no task set {name!r}", path=("durations",))
+            try:
+                replaced[name] = duration_of(value)
+            except WorkflowError as error:
+                raise error.within("durations", name) from None
         task_sets = [
-            _with_duration(task_set, durations.get(task_set.name, task_set.duration))
+            _with_duration(task_set, replaced.get(task_set.name, task_set.duration))
             for task_set in self.task_sets
         ]
         return self._replaced(task_sets=task_sets)

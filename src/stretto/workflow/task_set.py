@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
@@ -14,7 +14,7 @@ from stretto.resources import Resources
 from stretto.units import seconds_to_us
 from stretto.workflow.dependencies import Dependency, dependencies_of
 from stretto.workflow.durations import Duration, duration_of
-from stretto.workflow.templates import check_template
+from stretto.workflow.templates import check_template, inputs_in
 
 __all__ = ["Command", "Function", "TaskSet"]
 
@@ -132,13 +132,15 @@ class TaskSet:
         _set(self, "working_directory", _within("working_directory", _folder, working_directory))
         _set(self, "timeout_us", _within("timeout", _timeout, timeout))
         _set(self, "retries", _count("retries", retries, 0, MOST_RETRIES))
+        _check_inputs(self)
 
 
 def check_name(name: object) -> str:
     """Return `name` if it can name a workflow or a task set, which also names files."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise WorkflowError(
-            f"expected up to 64 letters, digits, _ or -, beginning with a letter, found {name!r}",
+            "expected up to 64 letters, digits, _ or -, beginning with a letter or _, "
+            f"found {name!r}",
             path=("name",),
         )
     return name
@@ -280,6 +282,41 @@ def _line(command: str) -> tuple[str, ...]:
         raise WorkflowError("expected a line for the shell, found nothing")
     check_template(command)
     return (command,)
+
+
+def _check_inputs(task_set: TaskSet) -> None:
+    waits = {one.on for one in task_set.after}
+    for key, text in _texts(task_set):
+        for name in inputs_in(text):
+            if name not in waits:
+                raise WorkflowError(
+                    f"{{inputs.{name}}}, but {task_set.name} does not wait for {name}", path=(key,)
+                )
+
+
+def _texts(task_set: TaskSet) -> Iterator[tuple[str, str]]:
+    """Yield every text that may have template fields, with the key it stands under."""
+    yield "working_directory", task_set.working_directory or ""
+    for _, text in task_set.environment:
+        yield "environment", text
+    match task_set.work:
+        case Command(words):
+            for word in words:
+                yield "command", word
+        case Function(_, arguments):
+            left: list[Any] = [value for _, value in arguments]
+            while left:
+                match left.pop():
+                    case str() as text:
+                        yield "arguments", text
+                    case list() | tuple() as items:
+                        left += items
+                    case dict() as items:
+                        left += items.values()
+                    case _:
+                        pass
+        case None:
+            pass
 
 
 def _target(function: str | Callable[..., Any]) -> str | Callable[..., Any]:

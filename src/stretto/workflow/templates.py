@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from stretto.errors import WorkflowError
 
-__all__ = ["FIELDS", "check_template", "fill"]
+__all__ = ["FIELDS", "check_template", "fill", "inputs_in"]
 
 FIELDS: Mapping[str, str] = {
     "workflow": "name of the workflow",
@@ -42,6 +42,12 @@ def check_template(text: str) -> None:
         if field is not None and field not in FIELDS and not _INPUT.fullmatch(field):
             known = ", ".join(FIELDS)
             raise WorkflowError(f"no field {{{field}}}; expected one of {known}, inputs.NAME")
+
+
+def inputs_in(text: str) -> list[str]:
+    """Return the names of the sets whose iterations `text` asks for."""
+    fields = [token[1] for token in _TOKEN.finditer(text) if token[1] is not None]
+    return [field.removeprefix("inputs.") for field in fields if field.startswith("inputs.")]
 
 
 def fill(text: str, fields: Mapping[str, object]) -> str:

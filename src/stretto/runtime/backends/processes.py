@@ -122,9 +122,9 @@ class Processes:
         program = start.program
         files: list[int] = []
         try:
-            files.append(self._outputs.open(str(program.stdout)))
+            files.append(self._outputs.open(program.stdout))
             same = program.stderr == program.stdout
-            files.append(files[0] if same else self._outputs.open(str(program.stderr)))
+            files.append(files[0] if same else self._outputs.open(program.stderr))
             child = self._children.spawn(
                 program.words,
                 environment=start.environment,
@@ -152,7 +152,7 @@ class Processes:
 
     def _give_back(self, program: Program) -> None:
         for path in dict.fromkeys((program.stdout, program.stderr)):
-            self._outputs.give_back(str(path))
+            self._outputs.give_back(path)
 
 
 def _why_not(error: OSError | ValueError, program: Program) -> str:
@@ -163,7 +163,7 @@ def _why_not(error: OSError | ValueError, program: Program) -> str:
     match error.errno:
         case _ if at_fault == str(program.directory):
             return f"no directory to start in: {program.directory} ({error.strerror})"
-        case _ if at_fault in (str(program.stdout), str(program.stderr)):
+        case _ if at_fault in (program.stdout, program.stderr):
             return f"cannot write output to {at_fault}: {error.strerror}"
         case errno.ENOENT if "/" in name and (program.directory / name).exists():
             return f"the interpreter that {name} names after #! was not found"

@@ -58,8 +58,8 @@ class Encoder:
             fields,
             call.environment,
             call.search_path,
-            None if call.stdout is None else str(call.stdout),
-            None if call.stderr is None else str(call.stderr),
+            call.stdout,
+            call.stderr,
         )
 
     def _function(
