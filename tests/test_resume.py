@@ -127,9 +127,21 @@ def assert_done_once(run_dir: Path) -> None:
     assert len(over) == read_trace(run_dir / "journal.jsonl").workflow.n_tasks
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_a_killed_run_is_completed_and_nothing_is_done_twice(tmp_path: Path, seed: int) -> None:
-    kill_and_resume(tmp_path, random.Random(seed), kills=1)
+def test_a_killed_run_is_completed_and_nothing_is_done_twice(tmp_path: Path) -> None:
+    kill_and_resume(tmp_path, random.Random(0), kills=1)
+
+
+def test_what_cleans_up_after_a_killed_driver_spares_the_next_one(tmp_path: Path) -> None:
+    driver = begin(tmp_path)
+    run_dir = tmp_path / "run"
+    wait_until(lambda: lines(run_dir) >= 4)
+    kill(driver)
+    # At once, while the processes of the dead driver are still being ended.
+    assert called("resume", run_dir).returncode == 0
+    trace = read_trace(run_dir / "journal.jsonl")
+    check(trace, slack_us=SLACK_US)
+    assert Outcome.FAILED not in trace.outcome
+    assert_done_once(run_dir)
 
 
 @pytest.mark.slow
@@ -309,7 +321,9 @@ print(json.dumps([columns, simulated.placements, events]))
 """
 
 
-@pytest.mark.parametrize("mode", ["asynchronous", "task-level"])
+@pytest.mark.parametrize(
+    "mode", ["asynchronous", pytest.param("task-level", marks=pytest.mark.slow)]
+)
 def test_the_journal_is_the_same_under_every_hash_seed(tmp_path: Path, mode: str) -> None:
     # Ends of different tasks lie 140 ms apart, so that their order is not a matter of chance.
     runs = [

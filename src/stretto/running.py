@@ -12,10 +12,12 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import cloudpickle
 
@@ -195,7 +197,31 @@ def _drive(
     if state.n_finished == state.n_tasks:
         return Run(directory.path, Ending.DONE)
     clock = RealClock(scale=header.time_scale, offset_us=now_us)
-    return asyncio.run(_engine_run(header, expansion, directory, journal, state, clock, observe))
+    return _completed(_engine_run(header, expansion, directory, journal, state, clock, observe))
+
+
+def _completed(driven: Coroutine[Any, Any, Run]) -> Run:
+    """Return how it ended, also where an event loop is running already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(driven)
+    stops: list[Callable[[], object]] = []
+
+    async def stoppable() -> Run:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        stops.append(lambda: loop.call_soon_threadsafe(task.cancel))
+        return await driven
+
+    with ThreadPoolExecutor(1, "stretto-run") as thread:
+        run = thread.submit(asyncio.run, stoppable())
+        try:
+            return run.result()
+        except KeyboardInterrupt:
+            for stop in stops:
+                stop()
+            raise
 
 
 def _rebuilt(

@@ -4,6 +4,10 @@ A round takes everything that has arrived, applies it, decides once, writes the 
 journal, and only then acts.  While the journal is being written more arrives, and the next round
 is larger: under load, rounds grow and their cost is shared.
 
+What is written survives the end of this process.  The end of the machine it survives once it is
+synced: before acting, where tasks would outlive the machine (a durable backend); else within
+`SYNC_S`, since tasks that the disk does not know of have ended with the machine.
+
 Everything happens in one thread, in the event loop's turn.  What arrives goes to the inbox and
 wakes the engine; nothing else changes the state.
 """
@@ -15,6 +19,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Protocol, assert_never
 
+from stretto.errors import BackendError
 from stretto.runtime.backend import (
     Backend,
     Exited,
@@ -41,6 +46,9 @@ from stretto.scheduler import Lost as TaskLost
 from stretto.scheduler import Started as TaskStarted
 
 __all__ = ["Ending", "Engine", "Record"]
+
+SYNC_S = 0.1
+"""Longest time for which a round is written but not synced."""
 
 
 class Record(Protocol):
@@ -114,6 +122,9 @@ class Engine:
         self._open = False
         self._deadlines: dict[tuple[int, int], asyncio.TimerHandle] = {}
         self._overdue: dict[tuple[int, int], str] = {}
+        self._sync_first = backend.capabilities().durable
+        self._sync_timer: asyncio.TimerHandle | None = None
+        self._failure: BackendError | None = None
 
     async def run(self, *, stay_open: bool = False) -> Ending:
         """Return when nothing is in flight and nothing more can be launched.
@@ -133,6 +144,8 @@ class Engine:
         try:
             while True:
                 self._wake.clear()
+                if self._failure is not None:
+                    raise self._failure
                 self._round()
                 if self._settled():
                     break
@@ -140,8 +153,9 @@ class Engine:
                     await self._wake.wait()
             self._record.sync()
         finally:
-            for timer in self._deadlines.values():
-                timer.cancel()
+            for timer in (*self._deadlines.values(), self._sync_timer):
+                if timer is not None:
+                    timer.cancel()
             await self._backend.close()
         return self._ending()
 
@@ -186,10 +200,21 @@ class Engine:
         if not events:
             return
         self._record.round(now_us, events)
-        if launches:
+        if self._sync_first:
             self._record.sync()
+        elif self._sync_timer is None:
+            self._sync_timer = asyncio.get_running_loop().call_later(SYNC_S, self._sync)
+        if launches:
             self._backend.launch([self._request(launched) for launched in launches])
         self._observe(now_us, events)
+
+    def _sync(self) -> None:
+        self._sync_timer = None
+        try:
+            self._record.sync()
+        except BackendError as error:
+            self._failure = error
+            self._wake.set()
 
     def _event(self, item: Report | Opened | Submitted | Dropped) -> Event:
         """Return what a report means to the scheduler."""

@@ -59,7 +59,9 @@ class RunDirectory:
     def sign(self) -> None:
         """Put down that this process drives the run, in a new life of it."""
         life = self._signature()[1] + 1
-        (self.path / "driver.pid").write_text(f"{os.getpid()} {life}\n")
+        partial = self.path / "driver.partial"
+        partial.write_text(f"{os.getpid()} {life}\n")
+        partial.replace(self.path / "driver.pid")
 
     def _signature(self) -> tuple[int, int]:
         """Return the process that drives the run or did last, and the number of its life."""

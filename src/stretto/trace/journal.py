@@ -1,7 +1,7 @@
 """The journal: one append-only file of JSON lines, from which everything else is derived.
 
 The first line says what is run; each further line is a round: its time, what had arrived, what was
-launched.  A round is on disk before its launches are acted on, so that after a crash nothing runs
+launched.  A round is written before its launches are acted on, so that after a crash nothing runs
 that the journal does not know of; and with the kernel at once, so that what a killed process had
 been told is not lost.  A last line that was torn by a crash is dropped.  The file needs no service,
 works on parallel file systems, and can be followed while the run is on.
