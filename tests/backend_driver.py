@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from stretto.platform import Node, Placement, Platform, Slot
-from stretto.runtime.backend import Call, Exited, Program, Report, Request, Started
+from stretto.runtime.backend import Call, Exited, Pickled, Program, Report, Request, Started
 from stretto.runtime.backends.embedded import Embedded
 
 PATIENCE_S = 20.0
@@ -42,6 +42,8 @@ class Driver:
         self._news = asyncio.Event()
 
     def take(self, report: Report) -> None:
+        if isinstance(report, Exited) and isinstance(report.result, Pickled):
+            report = report._replace(result=report.result.load())
         self.reports.append(report)
         self._news.set()
 

@@ -125,11 +125,12 @@ async def test_what_cannot_be_pickled_is_said_by_name(tmp_path):
         assert "a result of type 'generator' cannot be sent back" in end.error
         generator = (x for x in "abc")
         end = await driver.run_call(add, generator, task=1)
-        assert isinstance(end, LaunchFailed)
-        assert "the arguments cannot be pickled" in end.reason
+        assert isinstance(end, Exited)
+        assert "the arguments cannot be pickled" in end.error
+        assert isinstance(end.exception, TypeError)
         end = await driver.run_call(lambda: generator, task=2)
-        assert isinstance(end, LaunchFailed)
-        assert "cannot be pickled" in end.reason
+        assert isinstance(end, Exited)
+        assert "cannot be pickled" in end.error
         # The pool is as good as before.
         assert (await driver.run_call(add, 1, task=3)).result == 3
 

@@ -151,8 +151,9 @@ def test_a_placement_is_exactly_what_is_needed_and_exists(placement, words):
     told(changed(loop(), 0, placement=placement), "work[0].0", words)
 
 
-def test_ranks_lie_on_different_nodes_in_order():
-    told(changed(loop(), 8, placement=(slot([2, 3]), slot([0, 1]))), "not in order")
+def test_nodes_of_ranks_are_in_order():
+    swapped = (slot([0, 1], node=1), slot([2, 3]))
+    told(changed(loop(), 8, placement=swapped), "not in order")
     packed = (slot(range(4), ranks=2, node=1),)
     check(changed(loop(), 8, placement=packed))
 

@@ -179,7 +179,7 @@ def test_a_failed_run_says_which_task_and_why(tmp_path: Path) -> None:
     assert f"stretto resume {tmp_path}/run" in ran.stdout
     told = called("explain", "run", "bad", folder=tmp_path).stdout
     assert "failed: exit status 4" in told
-    assert told.endswith("It failed 2 times; 1 retries were allowed.\n")
+    assert told.endswith("It failed 2 times, with 1 retry allowed.\n")
     told = called("explain", "run", "behind[0].0", folder=tmp_path).stdout
     assert told.endswith("It waits for bad[0] (1 of 1 to finish).\n")
     state = json.loads(called("status", "run", "--json", folder=tmp_path).stdout)
@@ -211,7 +211,7 @@ def test_a_run_can_be_looked_at_while_it_is_on_and_cancelled(tmp_path: Path) -> 
     said = called("status", "run", folder=tmp_path)
     assert "is on: 0 of 3 tasks finished, 2 in flight" in said.stdout
     said = called("explain", "run", "long.2", folder=tmp_path)
-    assert "It is ready and needs 1 core; 0 tasks go before it" in said.stdout
+    assert "It is ready and needs 1 core; 0 tasks before it" in said.stdout
     assert called("report", "run", folder=tmp_path).stdout == "run/report.html\n"
     said = stretto("cancel", "run", folder=tmp_path)
     assert (said.returncode, said.stdout) == (

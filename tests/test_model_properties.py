@@ -33,7 +33,10 @@ def task_sets(draw, most=6):
         past = draw(st.lists(st.integers(0, count - 1), unique=True, max_size=1))
         staleness = draw(st.integers(0, 2))
         after = [Dependency(f"s{other}") for other in same]
-        after += [Dependency(f"s{other}", previous=True, staleness=staleness) for other in past]
+        after += [
+            Dependency(f"s{other}", previous=True, staleness=0 if other in same else staleness)
+            for other in past
+        ]
         sets.append(
             TaskSet(
                 f"s{place}",

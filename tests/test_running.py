@@ -645,3 +645,14 @@ def test_an_emulated_run_needs_no_programs(tmp_path: Path) -> None:
     assert done.ending is Ending.DONE
     header = json.loads((tmp_path / "run/journal.jsonl").read_text().splitlines()[0])
     assert header["kind"] == "emulated"
+
+
+def test_a_result_of_a_class_of_the_descriptions_own_module_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "own_stages.py").write_text(
+        "class Model:\n    loss = 3\n\ndef train():\n    return Model()\n", encoding="utf-8"
+    )
+    workflow = Workflow("w", [TaskSet("train", function="own_stages:train")], folder=tmp_path)
+    ended = run(workflow, run_dir=tmp_path / "run")
+    assert ended.ending is Ending.DONE
+    with pytest.raises(WorkflowError, match="cannot be loaded here: No module named 'own_stages'"):
+        ended.result("train")

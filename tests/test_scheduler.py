@@ -372,6 +372,6 @@ def test_why_tells_what_a_ready_task_needs_and_how_many_go_before_it() -> None:
     state = state_of(TaskSet("a", tasks=7))
     decide(state, 0)
     assert why(state, 6) == (
-        "It is ready and needs 1 core; 2 tasks go before it, and the freest node that suits it "
+        "It is ready and needs 1 core; 2 tasks before it; the freest node that suits it "
         "has 0 cores, 2 whole GPUs and 1000 MiB free."
     )

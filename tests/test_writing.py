@@ -88,7 +88,8 @@ def workflows(draw: st.DrawFn) -> Workflow:
         before = draw(st.lists(st.sampled_from(names), unique=True, max_size=2))
         patterns = st.sampled_from(Pattern)
         after = [Dependency(on, draw(patterns)) for on in same] + [
-            Dependency(on, draw(patterns), True, draw(st.integers(0, 3))) for on in before
+            Dependency(on, draw(patterns), True, 0 if on in same else draw(st.integers(0, 3)))
+            for on in before
         ]
         task_sets.append(
             TaskSet(

@@ -18,7 +18,7 @@ from uuid import uuid4
 from stretto.errors import BackendError, WorkflowError
 from stretto.platform import Platform, platform_named, ranks_on
 from stretto.resources import Resources
-from stretto.runtime import Call, Embedded, Engine, Exited, RealClock, Request
+from stretto.runtime import Call, Embedded, Engine, Exited, Pickled, RealClock, Request
 from stretto.scheduler import (
     Dropped,
     Event,
@@ -232,12 +232,18 @@ class Executor(FuturesExecutor):
         if not future.running():
             return
         if exited.error is None:
-            future.set_result(exited.result)
+            self._settle(future, exited.result)
         elif exited.exception is not None:
             exited.exception.add_note(exited.error)
             future.set_exception(exited.exception)
         else:
             future.set_exception(BackendError(exited.error, retryable=True))
+
+    def _settle(self, future: _Future, result: object) -> None:
+        try:
+            future.set_result(result.load() if isinstance(result, Pickled) else result)
+        except Exception as error:  # loading runs the user's code
+            future.set_exception(error)
 
     def _observe(self, _: int, events: Sequence[Event]) -> None:
         """Tell the futures of calls that could not even be launched."""

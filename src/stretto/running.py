@@ -32,6 +32,7 @@ from stretto.runtime import (
     Ending,
     Engine,
     Exited,
+    Pickled,
     RealClock,
     RunDirectory,
     kill_leftovers,
@@ -75,7 +76,7 @@ class Run:
         Raises
         ------
         WorkflowError
-            If the workflow has no such task set.
+            If the workflow has no such task set, or the result has classes that are not here.
         """
         if task_set not in {one.name for one in self.trace.workflow.task_sets}:
             raise WorkflowError(f"there is no task set {task_set!r}")
@@ -83,7 +84,11 @@ class Run:
         attempts = [int(path.name.split(".")[1]) for path in folder.glob(f"{task}.*.result")]
         if not attempts:
             return None
-        return cloudpickle.loads((folder / f"{task}.{max(attempts)}.result").read_bytes())
+        path = folder / f"{task}.{max(attempts)}.result"
+        try:
+            return cloudpickle.loads(path.read_bytes())
+        except Exception as error:  # loading runs the user's code
+            raise WorkflowError(f"cannot be loaded here: {error}", source=str(path)) from error
 
 
 def run(
@@ -304,12 +309,19 @@ class _Results:
         path = folder / f"{exited.task - instance.first_task}.{exited.attempt}.result"
         partial = path.with_suffix(".partial")
         try:
-            partial.write_bytes(cloudpickle.dumps(exited.result))
+            partial.write_bytes(_pickled(exited.result))
             partial.replace(path)
         except OSError as error:
             raise BackendError(
                 f"{path} cannot be written: {error.strerror}", retryable=False
             ) from None
+
+
+def _pickled(result: object) -> bytes:
+    if isinstance(result, Pickled):
+        return result.data
+    data: bytes = cloudpickle.dumps(result)
+    return data
 
 
 @contextlib.contextmanager

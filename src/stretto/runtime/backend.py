@@ -9,6 +9,7 @@ All times are microseconds of ``time.monotonic_ns() // 1000`` on the machine of 
 
 from __future__ import annotations
 
+import pickle
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ __all__ = [
     "Exited",
     "LaunchFailed",
     "Lost",
+    "Pickled",
     "Program",
     "Report",
     "Request",
@@ -126,11 +128,22 @@ class Started(NamedTuple):
     time_us: int
 
 
+class Pickled(NamedTuple):
+    """What a function returned, as it came: only who has its classes can load it."""
+
+    data: bytes
+
+    def load(self) -> Any:
+        """Return the value; whatever its classes raise is raised."""
+        return pickle.loads(self.data)  # noqa: S301  (the user's own value)
+
+
 class Exited(NamedTuple):
     """The attempt is over.
 
     `error` is `None` if it ended well, else why it did not, in words (an exit code, a signal, an
-    exception with its traceback).  `result` is what a function returned.
+    exception with its traceback).  `result` is what a function returned, a
+    plain value or `Pickled`.
     """
 
     task: int

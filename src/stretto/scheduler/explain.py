@@ -24,9 +24,17 @@ def why(state: State, task: int) -> str:
         case Status.FINISHED:
             return f"It finished in attempt {state.attempts[task]}."
         case Status.FAILED:
-            return f"It failed {state.failures[task]} times; {gated.retries} retries were allowed."
+            failures = counted(state.failures[task], "time")
+            return f"It failed {failures}, with {counted(gated.retries, 'retry')} allowed."
         case Status.DROPPED:
             return "It was dropped before it was launched."
+
+
+def counted(number: int, thing: str) -> str:
+    """Return a number of things in words, such as ``1 retry`` or ``2 tasks``."""
+    if number == 1:
+        return f"1 {thing}"
+    return f"{number} {thing.removesuffix('y')}ies" if thing.endswith("y") else f"{number} {thing}s"
 
 
 def _waits(state: State, task: int) -> list[str]:
@@ -60,6 +68,6 @@ def _ready(state: State, task: int) -> str:
     most = max(nodes, key=lambda node: (*state.slots.free(node), -node))
     cores, gpus, memory_mib = state.slots.free(most)
     return (
-        f"It is ready and needs {shape}; {ahead} tasks go before it, and the freest node that "
+        f"It is ready and needs {shape}; {counted(ahead, 'task')} before it; the freest node that "
         f"suits it has {cores} cores, {gpus} whole GPUs and {memory_mib} MiB free."
     )

@@ -24,6 +24,7 @@ from stretto.runtime.backend import (
     Exited,
     LaunchFailed,
     Lost,
+    Pickled,
     Report,
     Request,
     Started,
@@ -193,7 +194,7 @@ class Link:
             except NotSendable as error:
                 key = (request.task, request.attempt)
                 self._over(key)
-                self._post(LaunchFailed(*key, monotonic_us(), str(error)))
+                self._post(Exited(*key, monotonic_us(), str(error), None, TypeError(str(error))))
                 continue
             self._open[request.task, request.attempt] = len(self._sent)
             self._sent.append(request)
@@ -320,13 +321,11 @@ def _exited(key: Key, note: wire.Note) -> Exited:
     """Return the report that a note amounts to."""
     if note.error == wire.SKIPPED and note.exception is None:
         return Exited(*key, note.ended_us, NOT_BEGUN)
-    error, result, exception = note.error, note.plain, None
-    try:
-        if note.pickled is not None:
-            result = pickle.loads(note.pickled)  # noqa: S301  (the user's own value)
-        if note.exception is not None:
+    result = note.plain if note.pickled is None else Pickled(note.pickled)
+    exception = None
+    if note.exception is not None:
+        try:
             exception = pickle.loads(note.exception)  # noqa: S301  (the user's own exception)
-    except Exception as problem:  # loading runs the user's code
-        error = error or f"the result cannot be loaded here: {problem!r}"
-        exception = RuntimeError(error)
-    return Exited(*key, note.ended_us, error, result, exception)
+        except Exception:  # loading runs the user's code, and may want modules that are not here
+            exception = RuntimeError(note.error)
+    return Exited(*key, note.ended_us, note.error, result, exception)
