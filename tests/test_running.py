@@ -651,8 +651,8 @@ def test_a_result_of_a_class_of_the_descriptions_own_module_is_kept(tmp_path: Pa
     (tmp_path / "own_stages.py").write_text(
         "class Model:\n    loss = 3\n\ndef train():\n    return Model()\n", encoding="utf-8"
     )
-    workflow = Workflow("w", [TaskSet("train", function="own_stages:train")], folder=tmp_path)
-    ended = run(workflow, run_dir=tmp_path / "run")
+    flow = Workflow("w", [TaskSet("train", function="own_stages:train")], folder=tmp_path)
+    ended = ran(flow, tmp_path)
     assert ended.ending is Ending.DONE
     with pytest.raises(WorkflowError, match="cannot be loaded here: No module named 'own_stages'"):
         ended.result("train")

@@ -67,87 +67,75 @@ class Assignments:
     def __call__(self, launched: Launched) -> Request:
         """Return what the backend is asked for."""
         instance = self._expansion.instance_of(launched.task)
-        work = instance.task_set.work
-        fields = self._fields(instance, launched)
-        match work:
-            case Command():
-                assigned: Program | Call = self._program(instance, work, fields)
-            case Function():
-                assigned = self._call(instance, work, fields)
+        match instance.task_set.work:
+            case Command() as command:
+                assigned: Program | Call = self._program(instance, command, launched)
+            case Function() as function:
+                assigned = self._call(instance, function, launched)
             case None:
                 raise AssertionError(f"{instance.name} has nothing to run")
         threads = max(1, instance.task_set.resources.cores)
         return Request(launched.task, launched.attempt, launched.placement, assigned, threads)
 
-    def _program(
-        self, instance: SetInstance, command: Command, fields: Mapping[str, Any]
-    ) -> Program:
-        words = tuple(self._filled(word, fields) for word in command.words)
-        within = instance.task_set.working_directory
-        directory = self._home if within is None else self._home / self._filled(within, fields)
+    def _program(self, instance: SetInstance, command: Command, launched: Launched) -> Program:
+        task_set = instance.task_set
+        fields: Mapping[str, Any] = {}  # made only where something is filled in
+        texts = (
+            *command.words,
+            task_set.working_directory or "",
+            *dict(task_set.environment).values(),
+        )
+        if any("{" in text or "}" in text for text in texts):
+            fields = self._fields(instance, launched)
+        words = tuple(_filled(word, fields) for word in command.words)
+        directory = self._home
+        if task_set.working_directory is not None:
+            directory = self._home / _filled(task_set.working_directory, fields)
+        stdout, stderr = self._output(instance, launched)
         return Program(
             words=("/bin/sh", "-c", *words) if command.shell else words,
-            environment=self._environment(instance, fields),
+            environment=self._environment(instance, launched, fields),
             directory=directory,
-            stdout=self._output(instance, fields, "out"),
-            stderr=self._output(instance, fields, "err"),
+            stdout=stdout,
+            stderr=stderr,
         )
 
-    def _call(self, instance: SetInstance, function: Function, fields: dict[str, Any]) -> Call:
+    def _call(self, instance: SetInstance, function: Function, launched: Launched) -> Call:
+        fields = self._fields(instance, launched)
         _make(fields["task_dir"])
         inputs = {
             name.removeprefix("inputs."): age
             for name, age in fields.items()
             if name.startswith("inputs.")
         }
+        stdout, stderr = self._output(instance, launched)
         return Call(
             function=function.target,
-            arguments=((), self._arguments(dict(function.arguments), fields)),
+            arguments=((), _arguments(dict(function.arguments), fields)),
             fields={**fields, "inputs": inputs},
-            environment=self._environment(instance, fields),
+            environment=self._environment(instance, launched, fields),
             search_path=(str(self._home),),
-            stdout=self._output(instance, fields, "out"),
-            stderr=self._output(instance, fields, "err"),
+            stdout=stdout,
+            stderr=stderr,
         )
-
-    def _arguments(self, value: Any, fields: Mapping[str, Any]) -> Any:
-        match value:
-            case str() if value[:1] == "{" and value[1:-1] in fields and value[-1:] == "}":
-                self._filled(value, fields)
-                return fields[value[1:-1]]
-            case str():
-                return self._filled(value, fields)
-            case dict():
-                return {key: self._arguments(one, fields) for key, one in value.items()}
-            case list() | tuple():
-                return [self._arguments(one, fields) for one in value]
-            case _:
-                return value
-
-    def _filled(self, text: str, fields: Mapping[str, Any]) -> str:
-        if "{" not in text and "}" not in text:
-            return text
-        if "{task_dir}" in text:
-            _make(fields["task_dir"])
-        return fill(text, {name: "none" if one is None else one for name, one in fields.items()})
 
     def _environment(
-        self, instance: SetInstance, fields: Mapping[str, Any]
+        self, instance: SetInstance, launched: Launched, fields: Mapping[str, Any]
     ) -> tuple[tuple[str, str], ...]:
-        own = tuple(
-            (key, self._filled(text, fields)) for key, text in instance.task_set.environment
-        )
+        task_set = instance.task_set
         return (
             ("STRETTO_RUN_DIR", str(self._run_dir)),
-            ("STRETTO_TASK_SET", instance.task_set.name),
-            ("STRETTO_TASK", str(fields["task"])),
-            ("STRETTO_ITERATION", str(fields["iteration"])),
-            ("STRETTO_ATTEMPT", str(fields["attempt"])),
-            *own,
+            ("STRETTO_TASK_SET", task_set.name),
+            ("STRETTO_TASK", str(launched.task - instance.first_task)),
+            ("STRETTO_ITERATION", str(instance.iteration)),
+            ("STRETTO_ATTEMPT", str(launched.attempt)),
+            *((key, _filled(text, fields)) for key, text in task_set.environment),
         )
 
-    def _output(self, instance: SetInstance, fields: Mapping[str, Any], ending: str) -> str:
-        return f"{self._folder(instance)}/{fields['task']}.{fields['attempt']}.{ending}"
+    def _output(self, instance: SetInstance, launched: Launched) -> tuple[str, str]:
+        number = launched.task - instance.first_task
+        stem = f"{self._folder(instance)}/{number}.{launched.attempt}"
+        return f"{stem}.out", f"{stem}.err"
 
     def _folder(self, instance: SetInstance) -> str:
         folder = self._folders.get(instance.index)
@@ -184,6 +172,30 @@ class Assignments:
             if fields.get(name) != instance.iteration:  # of two, the one of this iteration
                 fields[name] = ages.get(edge.on, iteration)
         return fields
+
+
+def _filled(text: str, fields: Mapping[str, Any]) -> str:
+    if "{" not in text and "}" not in text:
+        return text
+    if "{task_dir}" in text:
+        _make(fields["task_dir"])
+    return fill(text, {name: "none" if one is None else one for name, one in fields.items()})
+
+
+def _arguments(value: Any, fields: Mapping[str, Any]) -> Any:
+    """Return an argument with its fields filled in; text that is one field becomes its value."""
+    match value:
+        case str() if value[:1] == "{" and value[1:-1] in fields and value[-1:] == "}":
+            _filled(value, fields)
+            return fields[value[1:-1]]
+        case str():
+            return _filled(value, fields)
+        case dict():
+            return {key: _arguments(one, fields) for key, one in value.items()}
+        case list() | tuple():
+            return [_arguments(one, fields) for one in value]
+        case _:
+            return value
 
 
 def _make(folder: str) -> None:

@@ -19,7 +19,6 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Protocol, assert_never
 
-from stretto.errors import BackendError
 from stretto.runtime.backend import (
     Backend,
     Exited,
@@ -123,8 +122,8 @@ class Engine:
         self._deadlines: dict[tuple[int, int], asyncio.TimerHandle] = {}
         self._overdue: dict[tuple[int, int], str] = {}
         self._sync_first = backend.capabilities().durable
-        self._sync_timer: asyncio.TimerHandle | None = None
-        self._failure: BackendError | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = False
 
     async def run(self, *, stay_open: bool = False) -> Ending:
         """Return when nothing is in flight and nothing more can be launched.
@@ -144,16 +143,16 @@ class Engine:
         try:
             while True:
                 self._wake.clear()
-                if self._failure is not None:
-                    raise self._failure
                 self._round()
+                if self._due:
+                    self._due = False
+                    self._record.sync()
                 if self._settled():
                     break
-                if not self._inbox:
-                    await self._wake.wait()
+                await self._wake.wait()
             self._record.sync()
         finally:
-            for timer in (*self._deadlines.values(), self._sync_timer):
+            for timer in (*self._deadlines.values(), self._timer):
                 if timer is not None:
                     timer.cancel()
             await self._backend.close()
@@ -162,7 +161,10 @@ class Engine:
     def post(self, item: Report | Opened | Submitted | Dropped) -> None:
         """Put something into the inbox; from the event loop's thread only."""
         self._inbox.append(item)
-        self._wake.set()
+        if isinstance(item, Started) and self._timeout_us(item.task) is None:
+            self._wake_within(SYNC_S)  # nothing depends on a start: it may wait for company
+        else:
+            self._wake.set()
 
     def stop(self, *, grace_s: float | None = None) -> None:
         """Launch nothing more and end what is in flight; called again, with less grace."""
@@ -202,19 +204,20 @@ class Engine:
         self._record.round(now_us, events)
         if self._sync_first:
             self._record.sync()
-        elif self._sync_timer is None:
-            self._sync_timer = asyncio.get_running_loop().call_later(SYNC_S, self._sync)
+        else:
+            self._wake_within(SYNC_S)
         if launches:
             self._backend.launch([self._request(launched) for launched in launches])
         self._observe(now_us, events)
 
-    def _sync(self) -> None:
-        self._sync_timer = None
-        try:
-            self._record.sync()
-        except BackendError as error:
-            self._failure = error
-            self._wake.set()
+    def _wake_within(self, delay_s: float) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self._due = True
+        self._wake.set()
 
     def _event(self, item: Report | Opened | Submitted | Dropped) -> Event:
         """Return what a report means to the scheduler."""

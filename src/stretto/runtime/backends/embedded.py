@@ -15,6 +15,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import assert_never
 
@@ -152,10 +153,10 @@ class Embedded:
         """Return all variables of a process: the engine's, ours, its own, and the run's mark."""
         variables = self._environment.copy()
         variables[THREADS_VARIABLE] = b"%d" % max(1, threads)
-        variables[GPU_VARIABLE] = os.fsencode(gpus)
+        variables[GPU_VARIABLE] = _encoded(gpus)
         for name, value in own:
-            variables[os.fsencode(name)] = os.fsencode(value)
-        variables[RUN_VARIABLE] = os.fsencode(self._run_id)
+            variables[_encoded(name)] = _encoded(value)
+        variables[RUN_VARIABLE] = _encoded(self._run_id)
         return variables
 
     def _cpus_of(self, placement: Placement) -> frozenset[int] | None:
@@ -193,6 +194,12 @@ class Embedded:
         finally:
             os.close(theirs)
         return ours, child
+
+
+@lru_cache(maxsize=4096)
+def _encoded(text: str) -> bytes:
+    """Return text as the kernel takes it; most variables are the same for task after task."""
+    return os.fsencode(text)
 
 
 def _visible_gpus(number: int) -> tuple[str, ...]:
