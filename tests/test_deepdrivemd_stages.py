@@ -134,14 +134,26 @@ def test_torsion_has_the_iupac_sign_and_does_not_depend_on_the_place():
     assert torsions(turned, quarter) == pytest.approx(expected)
 
 
-def test_torsions_agree_with_mdtraj():
-    mdtraj = pytest.importorskip("mdtraj")
+def test_torsions_agree_with_openmm():
     molecule = shipped_molecule()
-    structure = mdtraj.load(Path(deepdrivemd.__file__).parent / "alanine-dipeptide.pdb")
-    expected = mdtraj.compute_dihedrals(structure, molecule.torsion_atoms)
-    assert torsions(molecule.positions_nm[None], molecule.torsion_atoms) == pytest.approx(
-        expected, abs=1e-3
-    )
+    positions_nm, quadruples = molecule.positions_nm, molecule.torsion_atoms
+    expected = [torsion_by_openmm(positions_nm, atoms) for atoms in quadruples.tolist()]
+    assert torsions(positions_nm[None], quadruples)[0] == pytest.approx(expected, abs=1e-4)
+
+
+def torsion_by_openmm(positions_nm, atoms):
+    """Return the angle that OpenMM sees, as the energy of a force whose energy is the angle."""
+    openmm = pytest.importorskip("openmm")
+    system = openmm.System()
+    for _ in positions_nm:
+        system.addParticle(1)
+    force = openmm.CustomTorsionForce("theta")
+    force.addTorsion(*atoms, [])
+    system.addForce(force)
+    reference = openmm.Platform.getPlatformByName("Reference")
+    context = openmm.Context(system, openmm.VerletIntegrator(0.001), reference)
+    context.setPositions(positions_nm)
+    return context.getState(getEnergy=True).getPotentialEnergy()._value
 
 
 def test_distances_are_of_all_pairs():
