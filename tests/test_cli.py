@@ -181,7 +181,7 @@ def test_a_failed_run_says_which_task_and_why(tmp_path: Path) -> None:
     assert "failed: exit status 4" in told
     assert told.endswith("It failed 2 times, with 1 retry allowed.\n")
     told = called("explain", "run", "behind[0].0", folder=tmp_path).stdout
-    assert told.endswith("It waits for bad[0] (1 of 1 to finish).\n")
+    assert told.endswith("It waits for bad[0] (1 of 1 to finish, 1 of them failed for good).\n")
     state = json.loads(called("status", "run", "--json", folder=tmp_path).stdout)
     assert (state["finished"], state["failed"], state["in_flight"]) == (1, 1, 0)
 
@@ -442,3 +442,40 @@ def _read(file: int) -> Iterator[bytes]:
         if not piece:
             return
         yield piece
+
+
+def test_a_command_that_looks_like_a_shells_line_is_noted(tmp_path: Path) -> None:
+    text = "name: w\ntask_sets: {a: {command: echo hello > there}}\n"
+    (tmp_path / "loop.yaml").write_text(text, encoding="utf-8")
+    said = called("validate", "loop.yaml", folder=tmp_path)
+    assert said.returncode == 0
+    assert "note: a hands '>' to its program as a word" in said.stderr
+
+
+def test_several_runs_are_reported_side_by_side(tmp_path: Path) -> None:
+    for mode in ("sequential", "asynchronous"):
+        options = ("--emulate", "--time-scale", "100000", "--mode", mode, "--run-dir", mode)
+        assert called("run", "paper:c-dg2-as-run", *options, folder=tmp_path).returncode == 0
+    said = called("report", "sequential", "asynchronous", "--output", "both.html", folder=tmp_path)
+    assert said.returncode == 0
+    assert "asynchronous" in said.stdout
+    text = (tmp_path / "both.html").read_text(encoding="utf-8")
+    assert "Sequential, emulated" in text
+    assert "Asynchronous, emulated" in text
+
+
+def test_the_age_of_stale_input_is_told(tmp_path: Path) -> None:
+    text = """
+name: loop
+iterations: 3
+task_sets:
+  sim: {tasks: 2, command: "true", after: {learn: {iteration: previous, staleness: 1}}}
+  learn: {command: "true", after: sim}
+"""
+    (tmp_path / "loop.yaml").write_text(text, encoding="utf-8")
+    said = called("run", "loop.yaml", "--platform", "local:1", folder=tmp_path)
+    assert "sim used learn: " in said.stdout
+
+
+def test_the_version_is_told() -> None:
+    assert called("--version").stdout.startswith("stretto 0.")

@@ -342,7 +342,7 @@ def test_a_workflow_names_the_argument_that_is_wrong(
     ("consumer", "producer", "pattern"), [(2, 3, "each"), (3, 2, "each"), (4, 3, "group")]
 )
 def test_patterns_must_fit_the_numbers_of_tasks(consumer: int, producer: int, pattern: str) -> None:
-    with pytest.raises(WorkflowError, match=r"task_sets\.b\.after\.a: .* tasks of b on .* of a"):
+    with pytest.raises(WorkflowError, match=r"task_sets\.b\.after\.a: .* tasks of b for .* of a"):
         Workflow(
             "w",
             [

@@ -124,7 +124,7 @@ def test_no_more_is_in_use_than_there_is(executor: Executor, tmp_path: Path) -> 
 
 
 def test_needs_that_can_never_be_met_are_refused_at_once(executor: Executor) -> None:
-    with pytest.raises(WorkflowError, match="a call needs 3 cores, which two does not have"):
+    with pytest.raises(WorkflowError, match="a call needs 3 cores; two has 2 cores and 2 GPUs"):
         executor.submit(len, "abc", cores=3)
     with pytest.raises(WorkflowError, match="gpus"):
         executor.submit(len, "abc", gpus=-1)

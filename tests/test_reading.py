@@ -240,6 +240,7 @@ def test_a_circle_is_named_with_its_members() -> None:
     text = "name: w\ntask_sets:\n  a: {after: c}\n  b: {after: a}\n  c:\n    after: b\n"
     assert refused(text) == (
         "loop.yaml:3: task_sets.a.after: a circle: a waits for c waits for b waits for a"
+        "; to close a loop over iterations, write {iteration: previous}"
     )
 
 

@@ -244,13 +244,14 @@ def test_the_newest_of_many_attempts_gives_the_result(tmp_path: Path) -> None:
     [
         ("exit 3", "exit status 3"),
         ("kill -SEGV $$", "killed by SIGSEGV"),
-        ("exec no-such-program", "exit status 127"),
+        ("echo what; echo one >&2; echo two >&2; exit 1", "exit status 1: two (RUN/0.1.err)"),
     ],
 )
 def test_exit_codes_and_signals_are_told(tmp_path: Path, command: str, message: str) -> None:
     done = ran(workflow(tmp_path, TaskSet("bad", command=command, shell=True)), tmp_path)
     assert done.ending is Ending.FAILED
-    assert list(done.trace.reasons.values()) == [message]
+    folder = str(done.directory / "tasks/bad/0")
+    assert list(done.trace.reasons.values()) == [message.replace("RUN", folder)]
 
 
 def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -215,7 +215,7 @@ class TestAttempts:
         assert launched(state, 2) == [5, 6] or launched(state, 2) == []
         finish(state, *state.in_flight())
         assert launched(state, 3) == []
-        assert "a[0] (1 of 1 to finish)" in why(state, 1)
+        assert "a[0] (1 of 1 to finish, 1 of them failed for good)" in why(state, 1)
 
 
 class TestImpossibleEvents:

@@ -67,7 +67,8 @@ class Executor(FuturesExecutor):
     Parameters
     ----------
     platform
-        ``"local"``, ``"local:8"`` to pretend to eight cores, or a `Platform` of this machine.
+        ``"local"``; a number of cores, or ``"local:8"``, to pretend to eight; or a `Platform` of
+        this machine.
 
     Raises
     ------
@@ -83,7 +84,9 @@ class Executor(FuturesExecutor):
     1024
     """
 
-    def __init__(self, platform: Platform | str = "local") -> None:
+    def __init__(self, platform: Platform | str | int = "local") -> None:
+        if isinstance(platform, int):
+            platform = f"local:{platform}"
         where = platform_named(platform) if isinstance(platform, str) else platform
         if not where.local:
             raise WorkflowError(f"{where.name} is not this machine")
@@ -133,7 +136,8 @@ class Executor(FuturesExecutor):
         if shape not in self._sets and not any(
             ranks_on(node, shape) for node in self._platform.nodes
         ):
-            raise WorkflowError(f"a call needs {shape}, which {self._platform.name} does not have")
+            has = f"{self._platform.cores} cores and {self._platform.gpus} GPUs"
+            raise WorkflowError(f"a call needs {shape}; {self._platform.name} has {has}")
         future = _Future(shape, Call(fn, (args, kwargs), {}), self._drop_soon)
         with self._lock:
             if self._failure is not None:

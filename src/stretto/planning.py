@@ -31,7 +31,7 @@ from stretto.workflow import Workflow
 __all__ = ["Plan", "plan"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Plan:
     """What is to be expected of a workflow on a platform.
 
@@ -47,6 +47,13 @@ class Plan:
     platform: Platform
     model: Model
     simulated: Mapping[Mode, Trace]
+
+    def __repr__(self) -> str:
+        times = ", ".join(f"{mode} {one.ttx_us / 1e6:g} s" for mode, one in self.simulated.items())
+        return (
+            f"<Plan of {self.workflow.name} on {self.platform.name}: WLA {self.model.wla}; "
+            f"simulated {times or 'nothing, durations are not known'}>"
+        )
 
     def improvement(self, mode: Mode) -> float | None:
         """Return the simulated I of a mode over sequential execution (Eq. 5)."""
@@ -69,12 +76,25 @@ class Plan:
             "wla": model.wla,
             "branches": [list(branch) for branch in model.branches],
             "masked": [{"set": one.name, "by": list(one.by)} for one in model.masked],
+            "bounds": self._bounds(),
             "t_seq_s": _seconds(model.t_seq_us),
             "t_seq_ranks_s": _seconds(model.t_seq_ranks_us),
             "t_async_s": _seconds(model.t_async_us),
             "improvement": model.improvement,
             "corrected": self._corrected(),
             "simulated": {str(mode): self._simulated(mode) for mode in self.simulated},
+        }
+
+    def _bounds(self) -> dict[str, float] | None:
+        """Return the makespans that no schedule goes below, by their reason."""
+        bounds = self.model.bounds
+        if bounds is None:
+            return None
+        return {
+            "critical_path_s": us_to_seconds(bounds.critical_path_us),
+            "cores_s": us_to_seconds(bounds.cores_us),
+            "gpus_s": us_to_seconds(bounds.gpus_us),
+            "best_s": us_to_seconds(bounds.best_us),
         }
 
     def _corrected(self) -> list[dict[str, float | None]]:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from stretto.model import model_of
 from stretto.report import write_report
+from stretto.scheduler import Mode
 from stretto.simulator import simulate
-from stretto.trace import Kind, Trace, read_trace
+from stretto.trace import Trace, read_trace
 from stretto.units import us_to_seconds
 
 __all__ = ["RunReport", "report_of"]
@@ -22,43 +23,45 @@ class RunReport:
     ----------
     path
         The HTML file.
-    trace
-        What happened.
-    predicted
-        What was to be expected with the same seed; `None` where a duration is not known.
+    traces
+        What happened, a trace for each run.
     """
 
     path: Path
-    trace: Trace
-    predicted: Trace | None
+    traces: tuple[Trace, ...]
 
 
-def report_of(run_dir: str | Path, *, output: Path | None = None) -> RunReport:
-    """Write the report of a run, predicted beside measured, and return it.
+def report_of(*run_dirs: str | Path, output: Path | None = None) -> RunReport:
+    """Write the report of a run, or of several side by side, predicted beside measured.
 
     Parameters
     ----------
-    run_dir
-        The run's directory; the run may be on.
+    run_dirs
+        Directories of runs, which may be on.  With a sequential and an asynchronous one the
+        report has the measured I.
     output
-        File to write; ``report.html`` in the run's directory unless given.
+        File to write; ``report.html`` in the first run's directory unless given.
 
     Raises
     ------
     WorkflowError
         If there is no run.
     """
-    directory = Path(run_dir)
-    trace = read_trace(directory / "journal.jsonl")
-    traces = [trace]
-    predicted = None
-    known = all(task_set.duration is not None for task_set in trace.workflow.task_sets)
-    if known and trace.kind is not Kind.SIMULATED:
-        predicted = simulate(trace.workflow, trace.platform, mode=trace.mode, seed=trace.seed)
-        traces.insert(0, predicted)
-    path = output or directory / "report.html"
-    write_report(path, traces, title=trace.workflow.name, model=_model(trace))
-    return RunReport(path, trace, predicted)
+    traces = tuple(read_trace(Path(one) / "journal.jsonl") for one in run_dirs)
+    first = traces[0]
+    path = output or Path(run_dirs[0]) / "report.html"
+    shown = [one for trace in traces for one in (*_predicted(trace), trace)]
+    if Mode.SEQUENTIAL not in {trace.mode for trace in traces}:
+        shown = [*_predicted(first, mode=Mode.SEQUENTIAL), *shown]
+    write_report(path, shown, title=first.workflow.name, model=_model(first))
+    return RunReport(path, traces)
+
+
+def _predicted(trace: Trace, *, mode: str | None = None) -> list[Trace]:
+    """Return what was to be expected with the same seed; nothing where a duration is unknown."""
+    if any(task_set.duration is None for task_set in trace.workflow.task_sets):
+        return []
+    return [simulate(trace.workflow, trace.platform, mode=mode or trace.mode, seed=trace.seed)]
 
 
 def _model(trace: Trace) -> dict[str, float | int | None]:

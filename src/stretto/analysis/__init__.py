@@ -3,10 +3,12 @@
 from stretto.analysis.calibration import measured_durations
 from stretto.analysis.checker import check, violations
 from stretto.analysis.comparison import Comparison, Parts, Row, compare, overhead_us, parts
+from stretto.analysis.freshness import Freshness, freshness
 from stretto.analysis.usage import Steps, Usage, Utilisation, usage, utilisation
 
 __all__ = [
     "Comparison",
+    "Freshness",
     "Parts",
     "Row",
     "Steps",
@@ -14,6 +16,7 @@ __all__ = [
     "Utilisation",
     "check",
     "compare",
+    "freshness",
     "measured_durations",
     "overhead_us",
     "parts",

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -13,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from stretto.analysis import utilisation
+from stretto.analysis import freshness, utilisation
 from stretto.apps.paper import workload
 from stretto.cli.exits import Exit, exit_of
 from stretto.cli.graph_view import GraphFormat, graph_text
@@ -32,7 +33,7 @@ from stretto.running import run as run_workflow
 from stretto.scheduler import Mode, Status
 from stretto.simulator import simulate as simulate_workflow
 from stretto.trace import Outcome, Trace
-from stretto.workflow import Workflow, expand, read_workflow, write_workflow
+from stretto.workflow import Command, Workflow, expand, read_workflow, write_workflow
 
 __all__ = ["app", "main"]
 
@@ -44,6 +45,8 @@ app = typer.Typer(
 )
 
 PAPER = "paper:"
+SHELL_SIGNS = frozenset({">", ">>", "<", "<<", "|", "||", "&", "&&", ";", "2>", "2>&1"})
+"""Words that mean something to a shell only."""
 STARTER = Path(__file__).parent / "starter"
 MOST_FAILURES = 5
 """Failed tasks that are told at the end of a run."""
@@ -59,6 +62,12 @@ Where = Annotated[
 InMode = Annotated[Mode, typer.Option("--mode", help="How much may overlap.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all that is drawn.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"stretto {version('stretto')}")
+        raise typer.Exit
 
 
 def main() -> None:
@@ -90,6 +99,15 @@ def _give_up(message: str, code: Exit) -> NoReturn:
     sys.exit(code)
 
 
+@app.callback()
+def options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    """Plan, simulate and run ML-driven workflows asynchronously."""
+
+
 @app.command()
 def init(
     directory: Annotated[Path, typer.Argument(metavar="DIR")] = Path("stretto-starter"),
@@ -100,7 +118,11 @@ def init(
     directory.mkdir(parents=True, exist_ok=True)
     for source in sorted(STARTER.glob("*.*")):
         shutil.copyfile(source, directory / source.name)
-    print(f"{directory}/workflow.yaml is ready: stretto run {directory}/workflow.yaml")
+    print(
+        f"{directory}/workflow.yaml is ready:\n"
+        f"  stretto plan {directory}/workflow.yaml --platform local:2\n"
+        f"  stretto run {directory}/workflow.yaml"
+    )
 
 
 @app.command()
@@ -244,15 +266,18 @@ def status(run_dir: RunDir, as_json: Json = False) -> None:
 
 @app.command()
 def report(
-    run_dir: RunDir,
-    output: Annotated[Path | None, typer.Option(help="File; in the run by default.")] = None,
+    run_dirs: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Run directories.")],
+    output: Annotated[Path | None, typer.Option(help="File; in the first run by default.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Write the report of a run: predicted beside measured, timeline, utilisation."""
-    made = report_of(run_dir, output=output)
+    """Write the report of one run, or of several side by side: predicted and measured."""
+    made = report_of(*run_dirs, output=output)
+    summaries = [_summary(trace) for trace in made.traces]
     if as_json:
-        _print_json({"report": str(made.path), **_summary(made.trace)})
+        _print_json({"report": str(made.path), "runs": summaries, **summaries[0]})
     else:
+        if len(summaries) > 1:
+            _print_summaries(summaries)
         print(made.path)
 
 
@@ -274,7 +299,19 @@ def explain(
 def _workflow(file: str) -> Workflow:
     if file.startswith(PAPER):
         return workload(file.removeprefix(PAPER))
-    return read_workflow(file)
+    workflow = read_workflow(file)
+    for task_set in workflow.task_sets:
+        match task_set.work:
+            case Command(words, shell=False):
+                for sign in sorted(SHELL_SIGNS.intersection(words)):
+                    print(
+                        f"note: {task_set.name} hands {sign!r} to its program as a word; "
+                        "with shell: true a shell would see it",
+                        file=sys.stderr,
+                    )
+            case _:
+                pass
+    return workflow
 
 
 def _where(workflow: Workflow, platform: str | None) -> Platform | None:
@@ -289,7 +326,7 @@ def _end(ended: Run, as_json: bool) -> None:
     """Print how a run ended, write its report, and exit accordingly."""
     made = report_of(ended.directory)
     code = exit_of(ended)
-    summary = _summary(made.trace)
+    summary = _summary(made.traces[0])
     if as_json:
         _print_json(
             {
@@ -301,20 +338,25 @@ def _end(ended: Run, as_json: bool) -> None:
         )
     else:
         _print_summaries([summary])
+        for line in summary["freshness"]:
+            print(line)
         print(f"{ended.ending.value}: {ended.directory}\nreport: {made.path}")
         if code is Exit.FAILED:
-            print(f"once the cause is mended, go on with: stretto resume {ended.directory}")
-            _print_failures(made.trace)
+            print("once the cause is mended (the description stays as it was), go on with:")
+            print(f"  stretto resume {ended.directory}")
+            _print_failures(made.traces[0])
         elif code is not Exit.DONE:
             print(f"go on with: stretto resume {ended.directory}")
     raise typer.Exit(code)
 
 
 def _print_failures(trace: Trace) -> None:
-    expansion = trace.expansion()
     """Print why the last few tasks failed that had no retries left."""
+    expansion = trace.expansion()
     finished = trace.task[trace.outcome == Outcome.FINISHED]
     last = {int(trace.task[row]): row for row in trace.reasons if trace.task[row] not in finished}
+    if len(last) > MOST_FAILURES:
+        print(f"{len(last)} tasks failed, the last of them:", file=sys.stderr)
     for row in list(last.values())[-MOST_FAILURES:]:
         reason = trace.reasons[row]
         name = expansion.task_name(int(trace.task[row]))
@@ -332,6 +374,7 @@ def _summary(trace: Trace) -> dict[str, Any]:
         "ttx_s": trace.ttx_us / 1e6,
         "core_utilisation": use.cores,
         "gpu_utilisation": use.gpus,
+        "freshness": [str(one) for one in freshness(trace)],
     }
 
 

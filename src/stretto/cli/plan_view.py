@@ -58,6 +58,8 @@ def _times(plan: Plan) -> Table:
         "",
         end_section=True,
     )
+    bound = values["bounds"]["best_s"]
+    table.add_row("no schedule is shorter than", seconds(bound), "", "", "", end_section=True)
     for mode, one in values["simulated"].items():
         table.add_row(
             f"simulated, {mode}",

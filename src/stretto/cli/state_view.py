@@ -132,7 +132,11 @@ def story(replay: Replay, task: int) -> Iterator[str]:
     for event in replay.events:
         if getattr(event, "task", None) == task:
             yield _told(event)
-    yield why(replay.state, task)
+    in_flight = replay.state.status[task] in (Status.LAUNCHED, Status.RUNNING)
+    if in_flight and not replay.driven:
+        yield "It was in flight when the run ended; resume tries it again."
+    else:
+        yield why(replay.state, task)
 
 
 def _told(event: Event) -> str:

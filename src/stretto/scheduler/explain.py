@@ -41,7 +41,8 @@ def _waits(state: State, task: int) -> list[str]:
     index = state.set_of[task]
     gated = state.sets[index]
     waits = [
-        f"{producer.name} ({state.unfinished[number]} of {producer.count} to finish)"
+        f"{producer.name} ({state.unfinished[number]} of {producer.count} to finish"
+        f"{_failed_in(state, number)})"
         for number, producer in enumerate(state.sets)
         if index in producer.opens and not state.complete(number)
     ]
@@ -55,6 +56,14 @@ def _waits(state: State, task: int) -> list[str]:
         if missing:
             waits.append(f"{producer.name} task{'s' * (len(missing) > 1)} {', '.join(missing)}")
     return waits
+
+
+def _failed_in(state: State, index: int) -> str:
+    """Return how many tasks of a set failed for good, as an addition in words."""
+    gated = state.sets[index]
+    tasks = state.status[gated.first_task : gated.first_task + gated.count]
+    failed = tasks.count(Status.FAILED)
+    return f", {failed} of them failed for good" if failed else ""
 
 
 def _ready(state: State, task: int) -> str:

@@ -52,7 +52,7 @@ class Note:
     text: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Trace:
     """What happened in one run.
 
@@ -99,6 +99,12 @@ class Trace:
     inputs: Mapping[int, tuple[tuple[str, int | None], ...]] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
     time_scale: float = 1.0
+
+    def __repr__(self) -> str:
+        return (
+            f"<Trace of {self.workflow.name} ({self.kind}, {self.mode}) on {self.platform.name}: "
+            f"{self.n_finished} of {self.workflow.n_tasks} tasks, TTX {self.ttx_us / 1e6:g} s>"
+        )
 
     def __len__(self) -> int:
         return len(self.task)

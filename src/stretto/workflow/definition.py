@@ -199,11 +199,11 @@ def _check_dependency(
         known = ", ".join(by_name)
         raise WorkflowError(f"there is no task set {dependency.on!r}; expected one of {known}")
     at = (producer.name,)
-    pairs = f"{consumer.tasks} tasks of {consumer.name} on {producer.tasks} of {producer.name}"
+    pairs = f"{consumer.tasks} tasks of {consumer.name} for {producer.tasks} of {producer.name}"
     if dependency.pattern is Pattern.EACH and consumer.tasks != producer.tasks:
         raise WorkflowError(f"each needs equal numbers of tasks, found {pairs}", path=at)
     if dependency.pattern is Pattern.GROUP and consumer.tasks > producer.tasks:
-        raise WorkflowError(f"group needs a block of tasks for each, found {pairs}", path=at)
+        raise WorkflowError(f"group needs no fewer tasks waited for; found {pairs}", path=at)
 
 
 def _topological(task_sets: tuple[TaskSet, ...]) -> list[TaskSet]:
@@ -235,7 +235,9 @@ def _topological(task_sets: tuple[TaskSet, ...]) -> list[TaskSet]:
     if len(order) < len(task_sets):
         circle = _circle({one.name for one in task_sets if missing[place[one.name]]}, waits)
         raise WorkflowError(
-            f"a circle: {' waits for '.join(circle)}", path=("task_sets", circle[0], "after")
+            f"a circle: {' waits for '.join(circle)}; to close a loop over iterations, write "
+            "{iteration: previous}",
+            path=("task_sets", circle[0], "after"),
         )
     return order
 

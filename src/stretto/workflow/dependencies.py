@@ -183,6 +183,8 @@ def _within(key: str, make: Callable[[object], Pattern], value: object) -> Patte
 def _pattern(text: object) -> Pattern:
     if text == "quorum" or (isinstance(text, dict) and "quorum" in text):
         raise WorkflowError("the pattern quorum is not there yet; use all, each or group")
+    if text == "previous":
+        raise WorkflowError("expected all, each or group; write {iteration: previous} for a loop")
     try:
         return Pattern(text)  # type: ignore[arg-type]  # what is no pattern raises
     except ValueError:

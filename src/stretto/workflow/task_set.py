@@ -271,6 +271,8 @@ def _words(command: object) -> tuple[str, ...]:
     if not words or not words[0]:
         raise WorkflowError("expected a program to run, found nothing")
     for number, word in enumerate(words):
+        if isinstance(word, dict):
+            raise WorkflowError('a template field is written in quotes: "{task}"', path=(number,))
         if not isinstance(word, str) or "\0" in word:
             raise WorkflowError(f"expected text, found {word!r}", path=(number,))
         check_template(word)

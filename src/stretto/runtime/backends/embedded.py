@@ -86,6 +86,11 @@ class Embedded:
         """Get ready; see `Backend.start`."""
         loop = asyncio.get_running_loop()
         self._environment = dict(os.environb)
+        # The Python of commands is that of functions, whether or not its environment is active.
+        home = os.fsencode(Path(sys.executable).parent)
+        path = self._environment.get(b"PATH", os.fsencode(os.defpath))
+        if home not in path.split(b":"):
+            self._environment[b"PATH"] = home + b":" + path
         self._cpus = sorted(os.sched_getaffinity(0))
         self._outbox = Outbox(loop, report)
         self._children = Children(loop, self._outbox.deliver)

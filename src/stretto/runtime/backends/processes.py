@@ -33,6 +33,10 @@ SLICE_US = 5_000
 """Longest time for which starting programs keeps the event loop."""
 
 
+MOST_LAST_WORDS = 2_000
+"""Limit on the bytes of a program's errors that are looked at to say why it failed."""
+
+
 class _Start(NamedTuple):
     """A program that waits for its turn to be started."""
 
@@ -147,12 +151,27 @@ class Processes:
 
     def _end(self, key: tuple[int, int], program: Program, returncode: int) -> None:
         del self._running[key]
-        self._post(Exited(*key, monotonic_us(), describe_exit(returncode)))
+        now_us, error = monotonic_us(), describe_exit(returncode)
+        if error is not None:
+            error += _last_words(program.stderr)
+        self._post(Exited(*key, now_us, error))
         self._give_back(program)
 
     def _give_back(self, program: Program) -> None:
         for path in dict.fromkeys((program.stdout, program.stderr)):
             self._outputs.give_back(path)
+
+
+def _last_words(stderr: str) -> str:
+    """Return the last line that a program printed as an error, and where the rest is."""
+    try:
+        with open(stderr, "rb") as file:  # noqa: PTH123  (a name as the kernel takes it)
+            file.seek(max(0, os.fstat(file.fileno()).st_size - MOST_LAST_WORDS))
+            lines = file.read().decode(errors="replace").split("\n")
+    except OSError:
+        return ""
+    said = [line.strip() for line in lines if line.strip()]
+    return f": {said[-1]} ({stderr})" if said else ""
 
 
 def _why_not(error: OSError | ValueError, program: Program) -> str:
