@@ -221,7 +221,7 @@ def test_a_run_can_be_looked_at_while_it_is_on_and_cancelled(tmp_path: Path) -> 
     assert driver.wait(60) == 3
     assert not left_over(tmp_path / "run")
     said = called("status", "run", folder=tmp_path)
-    assert "has stopped: 0 of 3" in said.stdout
+    assert "has stopped (stretto resume goes on with it): 0 of 3" in said.stdout
     assert_one_line(called("cancel", "run", folder=tmp_path), "nobody is driving this run")
 
 

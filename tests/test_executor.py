@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -277,7 +278,7 @@ def test_two_executors_do_not_disturb_each_other() -> None:
 
 
 @pytest.mark.parametrize("end", ["", "raise SystemExit(5)", "import os; os._exit(5)"])
-def test_a_dropped_executor_neither_hangs_the_exit_nor_leaves_anything(
+def test_the_end_of_a_script_waits_for_what_it_submitted_and_leaves_nothing(
     tmp_path: Path, end: str
 ) -> None:
     script = tmp_path / "script.py"
@@ -289,8 +290,12 @@ def test_a_dropped_executor_neither_hangs_the_exit_nor_leaves_anything(
 
             executor = stretto.Executor("local:2")
             print(executor.submit(pow, 2, 10).result(), flush=True)
-            executor.submit(time.sleep, 1000)
-            executor.submit(time.sleep, 1000)
+
+            def late():
+                time.sleep(1)
+                open({str(tmp_path / "late")!r}, "w").close()
+
+            executor.submit(late)
             time.sleep(0.2)
             {end}
             """
@@ -304,6 +309,7 @@ def test_a_dropped_executor_neither_hangs_the_exit_nor_leaves_anything(
         env={**os.environ, "STRETTO_DROPPED": str(tmp_path)},
     )
     assert (done.returncode, done.stdout, done.stderr) == (5 if end else 0, "1024\n", "")
+    assert (tmp_path / "late").exists() == ("_exit" not in end)
     mark = f"STRETTO_DROPPED={tmp_path}".encode()
     until = time.monotonic() + PATIENCE_S
     while _carrying(mark):
@@ -318,3 +324,24 @@ def _carrying(mark: bytes) -> list[str]:
             if mark in environ.read_bytes().split(b"\0"):
                 found.append(environ.parent.name)
     return found
+
+
+def test_ctrl_c_ends_running_calls(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import time, stretto\n"
+        "with stretto.Executor('local:2') as executor:\n"
+        "    calls = [executor.submit(time.sleep, 1000) for _ in range(3)]\n"
+        "    print('on', flush=True)\n"
+        "    calls[0].result()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "on\n"
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=PATIENCE_S)
+    assert "KeyboardInterrupt" in said
+    assert process.returncode == -signal.SIGINT

@@ -186,7 +186,7 @@ def test_what_is_no_journal_is_refused(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_missing_journal_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WorkflowError, match="cannot be read: No such file"):
+    with pytest.raises(WorkflowError, match="there is no run here"):
         read_trace(tmp_path / "journal.jsonl")
 
 

@@ -154,7 +154,7 @@ def test_a_run_can_be_killed_at_any_moment_the_resumed_one_too(tmp_path: Path, s
 def test_a_killed_driver_takes_all_of_its_processes_along(tmp_path: Path) -> None:
     driver = begin(tmp_path, WAITING, WAITING_STAGES)
     run_dir = tmp_path / "run"
-    wait_until(lambda: lines(run_dir) >= 5)
+    wait_until(lambda: lines(run_dir) >= 4)
     assert left_over(run_dir)
     kill(driver)
     wait_until(lambda: not left_over(run_dir))
@@ -204,7 +204,7 @@ def test_a_stopped_run_leaves_nothing_and_can_be_gone_on_with(
 ) -> None:
     driver = begin(tmp_path, WAITING, WAITING_STAGES)
     run_dir = tmp_path / "run"
-    wait_until(lambda: lines(run_dir) >= 5)
+    wait_until(lambda: lines(run_dir) >= 4)
     refused = called("resume", run_dir)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == f"stretto: {run_dir}: somebody is driving this run\n"

@@ -657,3 +657,40 @@ def test_a_result_of_a_class_of_the_descriptions_own_module_is_kept(tmp_path: Pa
     assert ended.ending is Ending.DONE
     with pytest.raises(WorkflowError, match="cannot be loaded here: No module named 'own_stages'"):
         ended.result("train")
+
+
+def test_what_is_asked_to_end_has_not_finished_though_it_exits_with_0(tmp_path: Path) -> None:
+    command = "trap 'exit 0' TERM; sleep 30 & wait"
+    flow = workflow(tmp_path, TaskSet("deaf", command=command, shell=True, timeout=0.5))
+    done = ran(flow, tmp_path)
+    assert done.ending is Ending.FAILED
+    assert list(done.trace.reasons.values()) == ["timed out after 0.5 s"]
+
+
+def test_a_call_leaves_nothing_to_the_next_one_in_its_worker(tmp_path: Path) -> None:
+    def spoil() -> tuple[str, bool]:
+        import os
+        import signal
+
+        seen = (os.getcwd(), "LEAK" in os.environ)  # noqa: PTH109
+        os.chdir("/")
+        os.environ["LEAK"] = "1"
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        return seen
+
+    done = ran(
+        workflow(tmp_path, TaskSet("spoil", tasks=3, function=spoil)), tmp_path, platform="local:1"
+    )
+    seen = [done.result("spoil", task=number) for number in range(3)]
+    assert seen == [(str(Path.cwd()), False)] * 3
+
+
+@pytest.mark.parametrize("seed", [-1, "a", True])
+def test_a_seed_is_a_whole_number(tmp_path: Path, seed: Any) -> None:
+    flow = workflow(tmp_path, TaskSet("a", command="true", duration=1))
+    for refuse in (
+        lambda: stretto.run(flow, run_dir=tmp_path / "run", seed=seed),
+        lambda: stretto.simulate(flow, "local:1", seed=seed),
+    ):
+        with pytest.raises(WorkflowError, match="seed: expected a whole number from 0"):
+            refuse()

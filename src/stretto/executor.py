@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor as FuturesExecutor
 from concurrent.futures import Future
@@ -32,6 +33,10 @@ from stretto.scheduler import (
 )
 
 __all__ = ["Executor"]
+
+
+ABORT_GRACE_S = 1.0
+"""Seconds that a running call has to end after Ctrl-C."""
 
 
 class _Future(Future[Any]):
@@ -103,6 +108,8 @@ class Executor(FuturesExecutor):
         self._thread = threading.Thread(target=self._serve, name="stretto-executor", daemon=True)
         self._thread.start()
         self._ready.wait()
+        # As `concurrent.futures` does: a script that ends waits for what it has submitted.
+        threading._register_atexit(_shut_down, weakref.ref(self))  # type: ignore[attr-defined]
         if self._failure is not None:
             raise self._failure
 
@@ -149,6 +156,12 @@ class Executor(FuturesExecutor):
         if first:
             self._loop.call_soon_threadsafe(self._take)
         return future
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        """Wait for what was submitted; after Ctrl-C, end it instead."""
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self._soon(self._abort)
+        self.shutdown(wait=True, cancel_futures=kind is KeyboardInterrupt)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Accept nothing more; with `wait`, return when all that was submitted is done.
@@ -276,12 +289,23 @@ class Executor(FuturesExecutor):
             future.begin()
             self._engine.post(Dropped(task))
 
+    def _abort(self) -> None:
+        """End the calls that run."""
+        self._engine.stop(grace_s=ABORT_GRACE_S)
+
     def _close(self, cancel_futures: bool) -> None:
         self._take()
         if cancel_futures:
             for future in list(self._futures.values()):
                 future.cancel()
         self._engine.close()
+
+
+def _shut_down(executor: weakref.ref[Executor]) -> None:
+    """Shut an executor down that its script has left to itself."""
+    left = executor()
+    if left is not None:
+        left.shutdown(wait=True)
 
 
 class _Nowhere:

@@ -21,7 +21,7 @@ from stretto.model import (
     improvement,
     model_of,
 )
-from stretto.platform import Platform, platform_named
+from stretto.platform import Platform, platform_for
 from stretto.scheduler import Mode
 from stretto.simulator import Overheads, simulate
 from stretto.trace import Trace
@@ -147,12 +147,7 @@ def plan(
     WorkflowError
         If a task fits on no node of the platform.
     """
-    if platform is None and workflow.platform is not None:
-        where = platform_named(workflow.platform, folder=workflow.folder)
-    elif isinstance(platform, Platform):
-        where = platform
-    else:
-        where = platform_named(platform or "local")
+    where = platform_for(workflow, platform)
     model = model_of(workflow, where)
     known = all(task_set.duration is not None for task_set in workflow.task_sets)
     simulated = {

@@ -22,7 +22,7 @@ from typing import Any
 import cloudpickle
 
 from stretto.errors import BackendError, WorkflowError
-from stretto.platform import Platform, check_fits, platform_named
+from stretto.platform import Platform, check_fits, platform_for
 from stretto.runtime import (
     Assignments,
     Backend,
@@ -37,9 +37,9 @@ from stretto.runtime import (
     RunDirectory,
     kill_leftovers,
 )
-from stretto.scheduler import Event, Lost, Mode, Resumed, State, critical_path, gated_sets
-from stretto.trace import Header, Journal, Kind, Trace, read_events, read_header, read_trace
-from stretto.workflow import Expansion, Workflow, drawn_durations_us, expand
+from stretto.scheduler import Event, Lost, Mode, Resumed, State
+from stretto.trace import Header, Journal, Kind, Trace, read_header, read_trace, replayed
+from stretto.workflow import Expansion, Workflow, check_seed, drawn_durations_us, expand
 
 __all__ = ["Observer", "Run", "cancel_run", "resume", "run"]
 
@@ -135,7 +135,8 @@ def run(
     BackendError
         If the machine refuses what is needed to begin or to go on.
     """
-    where = _platform(workflow, platform, emulate)
+    where = platform_for(workflow, platform if platform is not None or emulate else "local")
+    check_seed(seed)
     check_fits(workflow, where)
     _check_runs(workflow, where, emulate, time_scale)
     workflow = _anchored(workflow)
@@ -198,7 +199,7 @@ def _drive(
     journal: Journal,
     observe: Observer | None,
 ) -> Run:
-    state, now_us = _rebuilt(header, expansion, directory, journal)
+    state, now_us = _rebuilt(directory, journal)
     if state.n_finished == state.n_tasks:
         return Run(directory.path, Ending.DONE)
     clock = RealClock(scale=header.time_scale, offset_us=now_us)
@@ -229,21 +230,12 @@ def _completed(driven: Coroutine[Any, Any, Run]) -> Run:
             raise
 
 
-def _rebuilt(
-    header: Header, expansion: Expansion, directory: RunDirectory, journal: Journal
-) -> tuple[State, int]:
+def _rebuilt(directory: RunDirectory, journal: Journal) -> tuple[State, int]:
     """Return the state that the journal leads to, nothing in flight, and its time."""
-    sets = gated_sets(expansion, Mode(header.mode))
-    state = State(sets, header.platform.nodes, critical_path(sets))
-    now_us = 0
-    began = False
-    for time_us, events, _ in read_events(directory.journal):
-        began = True
-        now_us = max(now_us, time_us)
-        for event in events:
-            state.apply(event)
-    if began and state.n_finished < state.n_tasks:
-        events = [
+    replay = replayed(directory.journal)
+    state, now_us = replay.state, replay.now_us
+    if replay.events and state.n_finished < state.n_tasks:
+        events: list[Event] = [
             Lost(task, state.attempts[task], now_us, "the run ended while it ran")
             for task in state.in_flight()
         ]
@@ -328,7 +320,7 @@ def _pickled(result: object) -> bytes:
 def _stopped_by_signals(
     engine: Engine, clock: RealClock
 ) -> Iterator[list[tuple[int, signal.Signals]]]:
-    """Stop the engine at SIGINT, SIGTERM and SIGUSR1; at the next one without grace."""
+    """Stop the engine at SIGINT, SIGTERM, SIGHUP and SIGUSR1; at the next one without grace."""
     caught: list[tuple[int, signal.Signals]] = []
     if threading.current_thread() is not threading.main_thread():
         yield caught
@@ -339,7 +331,7 @@ def _stopped_by_signals(
         engine.stop(grace_s=0.0 if caught else None)
         caught.append((clock.now_us(), number))
 
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
     for number in signals:
         loop.add_signal_handler(number, stop, number)
     try:
@@ -347,14 +339,6 @@ def _stopped_by_signals(
     finally:
         for number in signals:
             loop.remove_signal_handler(number)
-
-
-def _platform(workflow: Workflow, platform: Platform | str | None, emulate: bool) -> Platform:
-    if platform is None and emulate and workflow.platform is not None:
-        return platform_named(workflow.platform, folder=workflow.folder)
-    if platform is None:
-        platform = "local"
-    return platform_named(platform) if isinstance(platform, str) else platform
 
 
 def _mode(mode: str) -> Mode:
@@ -379,6 +363,8 @@ def _anchored(workflow: Workflow) -> Workflow:
 
 
 def _check_runs(workflow: Workflow, platform: Platform, emulate: bool, time_scale: float) -> None:
+    if isinstance(time_scale, bool) or not isinstance(time_scale, int | float):
+        raise WorkflowError(f"expected a number, found {time_scale!r}", path=("time_scale",))
     if emulate:
         if not 0.001 <= time_scale <= 1e6:
             raise WorkflowError(f"expected a time scale from 0.001 to 1000000, found {time_scale}")

@@ -10,6 +10,7 @@ from stretto.errors import WorkflowError
 __all__ = [
     "GPU_MILLI",
     "US_PER_SECOND",
+    "counted",
     "gpus_to_milli",
     "memory_to_mib",
     "seconds_to_us",
@@ -108,3 +109,10 @@ def _is_finite(number: float) -> bool:
         return math.isfinite(number)
     except OverflowError:
         return False
+
+
+def counted(number: int, thing: str) -> str:
+    """Return a number of things in words, such as ``1 retry`` or ``2 tasks``."""
+    if number == 1:
+        return f"1 {thing}"
+    return f"{number} {thing.removesuffix('y')}ies" if thing.endswith("y") else f"{number} {thing}s"

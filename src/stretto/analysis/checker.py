@@ -311,8 +311,9 @@ def _bounds(view: _View) -> list[str]:
     known = (trace.launched_us >= 0) & (trace.ended_us >= 0)
     serial_us = int((trace.ended_us - trace.launched_us)[known].sum())
     serial_us += 0 if trace.kind is Kind.SIMULATED else view.slack_us
-    # Notes tell of stops and resumes, between which nothing runs.
-    if ttx_us > serial_us and not trace.notes:
+    # Around stops and resumes nothing runs for a while.
+    rested = any(note.text.startswith(("stopped", "resumed")) for note in trace.notes)
+    if ttx_us > serial_us and not rested:
         found.append(f"TTX is {ttx_us} us, more than all attempts in a row, {serial_us} us")
     return found
 

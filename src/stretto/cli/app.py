@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -20,11 +23,11 @@ from stretto.cli.exits import Exit, exit_of
 from stretto.cli.graph_view import GraphFormat, graph_text
 from stretto.cli.plan_view import print_plan
 from stretto.cli.progress import shown
-from stretto.cli.state_view import replayed, story, task_named
-from stretto.cli.texts import percent, seconds
+from stretto.cli.state_view import run_replayed, state_to_json, story, task_named
+from stretto.cli.texts import percent, printable, seconds
 from stretto.errors import BackendError, WorkflowError
 from stretto.planning import plan as make_plan
-from stretto.platform import Platform, check_fits, platform_named
+from stretto.platform import check_fits, platform_for
 from stretto.report import write_report
 from stretto.reporting import report_of
 from stretto.running import Run, cancel_run
@@ -33,7 +36,8 @@ from stretto.running import run as run_workflow
 from stretto.scheduler import Mode, Status
 from stretto.simulator import simulate as simulate_workflow
 from stretto.trace import Outcome, Trace
-from stretto.workflow import Command, Workflow, expand, read_workflow, write_workflow
+from stretto.units import counted
+from stretto.workflow import Command, Workflow, expand, located, read_workflow, write_workflow
 
 __all__ = ["app", "main"]
 
@@ -129,10 +133,12 @@ def init(
 def validate(file: File, platform: Where = None) -> None:
     """Check a description, and whether its tasks fit on a platform."""
     workflow = _workflow(file)
-    line = f"{workflow.name}: {len(workflow.task_sets)} task sets, {workflow.n_tasks} tasks"
-    where = _where(workflow, platform)
-    if where is not None:
-        check_fits(workflow, where)
+    sets = counted(len(workflow.task_sets), "task set")
+    line = f"{workflow.name}: {sets}, {counted(workflow.n_tasks, 'task')}"
+    if platform is not None or workflow.platform is not None:
+        with _about(file):
+            where = platform_for(workflow, platform)
+            check_fits(workflow, where)
         line += f", every one fits on {where.name}"
     print(line)
 
@@ -151,7 +157,9 @@ def graph(
 @app.command()
 def plan(file: File, platform: Where = None, seed: Seed = 0, as_json: Json = False) -> None:
     """Say what asynchronous execution would gain, before anything is run."""
-    made = make_plan(_workflow(file), platform=platform, seed=seed)
+    workflow = _workflow(file)
+    with _about(file):
+        made = make_plan(workflow, platform=platform, seed=seed)
     if as_json:
         _print_json(made.to_json())
     else:
@@ -169,9 +177,10 @@ def simulate(
 ) -> None:
     """Play a workflow on a virtual clock, with the scheduler that would run it."""
     workflow = _workflow(file)
-    where = _where(workflow, platform) or platform_named("local")
     modes = [mode] if mode is not None else list(Mode)
-    traces = [simulate_workflow(workflow, where, mode=one, seed=seed) for one in modes]
+    with _about(file):
+        where = platform_for(workflow, platform)
+        traces = [simulate_workflow(workflow, where, mode=one, seed=seed) for one in modes]
     if report is not None:
         write_report(report, traces, title=workflow.name)
     summaries = [_summary(trace) for trace in traces]
@@ -197,10 +206,13 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run a workflow, on this machine or emulated."""
+    if file.startswith(PAPER) and not emulate:
+        raise WorkflowError("the paper's tasks have nothing to run; add --emulate", source=file)
     workflow = _workflow(file)
     console = Console(stderr=as_json)
     expansion = expand(workflow)
-    with shown(console, expansion, [0] * len(expansion.instances)) as observe:
+    done = [0] * len(expansion.instances)
+    with shown(console, expansion, done) as observe, _about(file):
         ended = run_workflow(
             workflow,
             platform=platform,
@@ -218,7 +230,7 @@ def run(
 @app.command()
 def resume(run_dir: RunDir, as_json: Json = False) -> None:
     """Go on with a run that was stopped, killed or had failed."""
-    replay = replayed(run_dir)
+    replay, _ = run_replayed(run_dir)
     done = [
         instance.count - replay.state.unfinished[instance.index]
         for instance in replay.expansion.instances
@@ -238,17 +250,14 @@ def cancel(run_dir: RunDir) -> None:
 @app.command()
 def status(run_dir: RunDir, as_json: Json = False) -> None:
     """Say how far a run is; it may be on."""
-    state = replayed(run_dir).to_json()
+    replay, driven = run_replayed(run_dir)
+    state = state_to_json(replay, driven=driven)
     if as_json:
         _print_json(state)
         return
-    if state["driven"]:
-        how = "is on"
-    else:
-        how = "is done" if state["finished"] == state["tasks"] else "has stopped"
     print(
-        f"{state['workflow']} ({state['mode']}, {state['kind']}) {how}: {state['finished']} of "
-        f"{state['tasks']} tasks finished, {state['in_flight']} in flight, "
+        f"{state['workflow']} ({state['mode']}, {state['kind']}) {_how(state)}: "
+        f"{state['finished']} of {state['tasks']} tasks finished, {state['in_flight']} in flight, "
         f"{state['failed']} failed, after {seconds(state['time_s'])}"
     )
     shown_statuses = [one.name.lower() for one in Status if one is not Status.DROPPED]
@@ -288,12 +297,23 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Tell a task's story: when it was launched and where, or why it is not running."""
-    replay = replayed(run_dir)
-    lines = list(story(replay, task_named(replay.expansion, task)))
+    replay, driven = run_replayed(run_dir)
+    lines = list(story(replay, task_named(replay.expansion, task), driven=driven))
     if as_json:
         _print_json({"task": task, "story": lines})
     else:
-        print("\n".join(lines))
+        print(printable("\n".join(lines)))
+
+
+def _how(state: dict[str, Any]) -> str:
+    """Return in words how a run is."""
+    if state["driven"]:
+        return "is on"
+    if state["finished"] == state["tasks"]:
+        return "is done"
+    if state["in_flight"]:
+        return "was killed (stretto resume goes on with it)"
+    return "has failed" if state["failed"] else "has stopped (stretto resume goes on with it)"
 
 
 def _workflow(file: str) -> Workflow:
@@ -314,12 +334,13 @@ def _workflow(file: str) -> Workflow:
     return workflow
 
 
-def _where(workflow: Workflow, platform: str | None) -> Platform | None:
-    if platform is not None:
-        return platform_named(platform)
-    if workflow.platform is not None:
-        return platform_named(workflow.platform, folder=workflow.folder)
-    return None
+@contextmanager
+def _about(file: str) -> Iterator[None]:
+    """Say of an error that shows only later which line of the file it is about."""
+    try:
+        yield
+    except WorkflowError as error:
+        raise error if file.startswith(PAPER) else located(error, file) from None
 
 
 def _end(ended: Run, as_json: bool) -> None:
@@ -343,10 +364,10 @@ def _end(ended: Run, as_json: bool) -> None:
         print(f"{ended.ending.value}: {ended.directory}\nreport: {made.path}")
         if code is Exit.FAILED:
             print("once the cause is mended (the description stays as it was), go on with:")
-            print(f"  stretto resume {ended.directory}")
+            print(f"  stretto resume {shlex.quote(str(ended.directory))}")
             _print_failures(made.traces[0])
         elif code is not Exit.DONE:
-            print(f"go on with: stretto resume {ended.directory}")
+            print(f"go on with: stretto resume {shlex.quote(str(ended.directory))}")
     raise typer.Exit(code)
 
 
@@ -361,7 +382,7 @@ def _print_failures(trace: Trace) -> None:
         reason = trace.reasons[row]
         name = expansion.task_name(int(trace.task[row]))
         line = reason.strip().splitlines()[-1] if reason.strip() else "failed"
-        print(f"{name}, attempt {trace.attempt[row]}: {line}", file=sys.stderr)
+        print(printable(f"{name}, attempt {trace.attempt[row]}: {line}"), file=sys.stderr)
 
 
 def _summary(trace: Trace) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from stretto.cli.texts import printable
 from stretto.running import Observer
 from stretto.scheduler import Event, Failed, Finished, Resumed
 from stretto.workflow import Expansion
@@ -92,7 +93,7 @@ class _Lines(_Counts):
                     pass
 
     def _say(self, now_us: int, text: str) -> None:
-        line = f"[{now_us / 1e6:10.3f} s] {text}"
+        line = f"[{now_us / 1e6:10.3f} s] {printable(text)}"
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

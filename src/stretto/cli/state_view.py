@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,94 +16,47 @@ from stretto.scheduler import (
     Finished,
     Launched,
     Lost,
-    Mode,
     Resumed,
     Started,
-    State,
     Status,
-    critical_path,
-    gated_sets,
     why,
 )
-from stretto.trace import Header, mask_to_text, read_events, read_header
-from stretto.workflow import Expansion, expand
+from stretto.trace import Replay, mask_to_text, replayed
+from stretto.workflow import Expansion
 
-__all__ = ["Replay", "replayed", "story", "task_named"]
+__all__ = ["run_replayed", "state_to_json", "story", "task_named"]
 
-_TASK = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*)(?:\[(\d+)\])?(?:\.(\d+))?")
-
-
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """A journal, applied.
-
-    Parameters
-    ----------
-    header
-        What is run.
-    state
-        Where the run stands.
-    now_us
-        Time of the last round.
-    events
-        All events, in order.
-    notes
-        What befell the run as a whole.
-    driven
-        Whether somebody drives it at present.
-    """
-
-    header: Header
-    expansion: Expansion
-    state: State
-    now_us: int
-    events: list[Event]
-    notes: list[str]
-    driven: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the state as plain values."""
-        sets = []
-        for instance in self.expansion.instances:
-            tasks = slice(instance.first_task, instance.first_task + instance.count)
-            status = bytes(self.state.status[tasks])
-            counts = {one.name.lower(): status.count(one) for one in Status}
-            sets.append({"set": instance.task_set.name, "iteration": instance.iteration, **counts})
-        return {
-            "workflow": self.header.workflow.name,
-            "platform": self.header.platform.name,
-            "mode": self.header.mode,
-            "kind": str(self.header.kind),
-            "began": self.header.began,
-            "time_s": self.now_us / 1e6,
-            "driven": self.driven,
-            "tasks": self.expansion.n_tasks,
-            "finished": self.state.n_finished,
-            "in_flight": self.state.n_in_flight,
-            "failed": len(self.state.failed()),
-            "notes": self.notes,
-            "sets": sets,
-        }
+_TASK = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*)(?:\[(\d{1,9})\])?(?:\.(\d{1,9}))?")
 
 
-def replayed(run_dir: Path) -> Replay:
-    """Return the state that the journal in `run_dir` leads to."""
-    path = run_dir / "journal.jsonl"
-    header = read_header(path)
-    expansion = expand(header.workflow)
-    sets = gated_sets(expansion, Mode(header.mode))
-    state = State(sets, header.platform.nodes, critical_path(sets))
-    now_us = 0
-    events: list[Event] = []
-    notes: list[str] = []
-    for time_us, arrived, note in read_events(path):
-        now_us = max(now_us, time_us)
-        for event in arrived:
-            state.apply(event)
-        events += arrived
-        if note is not None:
-            notes.append(f"{time_us / 1e6:.3f} s: {note}")
-    return Replay(header, expansion, state, now_us, events, notes, _driven(run_dir))
+def state_to_json(replay: Replay, *, driven: bool) -> dict[str, Any]:
+    """Return where a run stands, as plain values."""
+    sets = []
+    for instance in replay.expansion.instances:
+        tasks = slice(instance.first_task, instance.first_task + instance.count)
+        status = bytes(replay.state.status[tasks])
+        counts = {one.name.lower(): status.count(one) for one in Status}
+        sets.append({"set": instance.task_set.name, "iteration": instance.iteration, **counts})
+    return {
+        "workflow": replay.header.workflow.name,
+        "platform": replay.header.platform.name,
+        "mode": replay.header.mode,
+        "kind": str(replay.header.kind),
+        "began": replay.header.began,
+        "time_s": replay.now_us / 1e6,
+        "driven": driven,
+        "tasks": replay.expansion.n_tasks,
+        "finished": replay.state.n_finished,
+        "in_flight": replay.state.n_in_flight,
+        "failed": len(replay.state.failed()),
+        "notes": [f"{note.time_us / 1e6:.3f} s: {note.text}" for note in replay.notes],
+        "sets": sets,
+    }
+
+
+def run_replayed(run_dir: Path) -> tuple[Replay, bool]:
+    """Return what the journal in `run_dir` leads to, and whether somebody drives the run."""
+    return replayed(run_dir / "journal.jsonl"), _driven(run_dir)
 
 
 def task_named(expansion: Expansion, name: str) -> int:
@@ -125,7 +77,7 @@ def task_named(expansion: Expansion, name: str) -> int:
     raise WorkflowError(f"there is no task {name!r}; expected a name such as simulation[2].17")
 
 
-def story(replay: Replay, task: int) -> Iterator[str]:
+def story(replay: Replay, task: int, *, driven: bool) -> Iterator[str]:
     """Yield the story of one task, a line for each thing that befell it."""
     gated = replay.state.sets[replay.state.set_of[task]]
     yield f"{replay.expansion.task_name(task)}, {gated.shape}"
@@ -133,7 +85,7 @@ def story(replay: Replay, task: int) -> Iterator[str]:
         if getattr(event, "task", None) == task:
             yield _told(event)
     in_flight = replay.state.status[task] in (Status.LAUNCHED, Status.RUNNING)
-    if in_flight and not replay.driven:
+    if in_flight and not driven:
         yield "It was in flight when the run ended; resume tries it again."
     else:
         yield why(replay.state, task)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["percent", "seconds", "share"]
+__all__ = ["percent", "printable", "seconds", "share"]
+
+
+def printable(text: str) -> str:
+    """Return text with its control characters written out: what tasks say is not obeyed."""
+    return "".join(one if one.isprintable() or one in "\n\t" else repr(one)[1:-1] for one in text)
 
 
 def seconds(value: float | None) -> str:

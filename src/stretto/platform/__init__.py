@@ -3,7 +3,7 @@
 from stretto.platform.local import local_cores, local_gpus, local_memory_mib, local_platform
 from stretto.platform.nodes import Node, Platform, check_fits, ranks_on
 from stretto.platform.presets import PRESETS, Preset, preset_platform
-from stretto.platform.reading import platform_named, read_platform
+from stretto.platform.reading import platform_for, platform_named, read_platform
 from stretto.platform.slots import Placement, Slot, bits
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "local_gpus",
     "local_memory_mib",
     "local_platform",
+    "platform_for",
     "platform_named",
     "preset_platform",
     "ranks_on",

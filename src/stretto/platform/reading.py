@@ -18,11 +18,12 @@ from stretto.platform.local import local_platform
 from stretto.platform.nodes import MOST_NODES, Node, Platform
 from stretto.platform.presets import PRESETS, preset_platform
 from stretto.units import memory_to_mib
+from stretto.workflow import Workflow
 from stretto.workflow.documents import FORMATS, read_document
 from stretto.workflow.schema import Form, Memory, filled
 from stretto.workflow.task_set import check_name
 
-__all__ = ["platform_named", "read_platform"]
+__all__ = ["platform_for", "platform_named", "read_platform"]
 
 MOST_DIGITS = 9
 """Limit on the digits of the number after the colon."""
@@ -43,6 +44,26 @@ class PlatformForm(Form):
 
     name: str
     nodes: list[NodesForm]
+
+
+def platform_for(workflow: Workflow, platform: Platform | str | None) -> Platform:
+    """Return the platform that is meant: the one given, else the description's, else this machine.
+
+    Raises
+    ------
+    WorkflowError
+        If there is no such platform; with the path ``("platform",)`` if the description names it.
+    """
+    if isinstance(platform, Platform):
+        return platform
+    if platform is not None:
+        return platform_named(platform)
+    if workflow.platform is None:
+        return platform_named("local")
+    try:
+        return platform_named(workflow.platform, folder=workflow.folder)
+    except WorkflowError as error:
+        raise error if error.source is not None else error.within("platform") from None
 
 
 def platform_named(text: str, *, folder: str | Path = ".") -> Platform:

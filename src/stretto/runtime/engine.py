@@ -120,7 +120,8 @@ class Engine:
         self._stopping = False
         self._open = False
         self._deadlines: dict[tuple[int, int], asyncio.TimerHandle] = {}
-        self._overdue: dict[tuple[int, int], str] = {}
+        self._asked_to_end: dict[tuple[int, int], str | None] = {}
+        """By attempt: why it has failed, `None` if the run stops."""
         self._sync_first = backend.capabilities().durable
         self._timer: asyncio.TimerHandle | None = None
         self._due = False
@@ -171,7 +172,9 @@ class Engine:
         self._stopping = True
         grace_s = self.grace_s if grace_s is None else grace_s
         for task in self.state.in_flight():
-            self._backend.cancel(task, self.state.attempts[task], grace_s)
+            attempt = self.state.attempts[task]
+            self._asked_to_end.setdefault((task, attempt), None)
+            self._backend.cancel(task, attempt, grace_s)
         self._wake.set()
 
     def close(self) -> None:
@@ -240,14 +243,17 @@ class Engine:
     def _exited(self, report: Exited) -> Event:
         task, attempt, time_us = report.task, report.attempt, self.clock.at(report.time_us)
         self._clear_deadline(task, attempt)
+        if (task, attempt) in self._asked_to_end:
+            # Whatever it says of its end: many programs that are asked to end exit with 0.
+            overdue = self._asked_to_end.pop((task, attempt))
+            if overdue is None:
+                return Cancelled(task, attempt, time_us)
+            return Failed(task, attempt, time_us, overdue)
         if self._on_exit is not None:
             self._on_exit(report)
-        overdue = self._overdue.pop((task, attempt), None)
         if report.error is None:
             return Finished(task, attempt, time_us)
-        if self._stopping:
-            return Cancelled(task, attempt, time_us)
-        return Failed(task, attempt, time_us, overdue or report.error)
+        return Failed(task, attempt, time_us, report.error)
 
     def _set_deadline(self, task: int, attempt: int) -> None:
         limit_us = self._timeout_us(task)
@@ -264,5 +270,5 @@ class Engine:
             timer.cancel()
 
     def _expire(self, task: int, attempt: int, limit_us: int) -> None:
-        self._overdue[task, attempt] = f"timed out after {limit_us / 1e6:g} s"
+        self._asked_to_end[task, attempt] = f"timed out after {limit_us / 1e6:g} s"
         self._backend.cancel(task, attempt, self.grace_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from stretto.platform import ranks_on
 from stretto.scheduler.state import State
 from stretto.scheduler.transitions import Status
+from stretto.units import counted
 from stretto.workflow import Pattern, block
 
 __all__ = ["why"]
@@ -28,13 +29,6 @@ def why(state: State, task: int) -> str:
             return f"It failed {failures}, with {counted(gated.retries, 'retry')} allowed."
         case Status.DROPPED:
             return "It was dropped before it was launched."
-
-
-def counted(number: int, thing: str) -> str:
-    """Return a number of things in words, such as ``1 retry`` or ``2 tasks``."""
-    if number == 1:
-        return f"1 {thing}"
-    return f"{number} {thing.removesuffix('y')}ies" if thing.endswith("y") else f"{number} {thing}s"
 
 
 def _waits(state: State, task: int) -> list[str]:

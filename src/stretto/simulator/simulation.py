@@ -6,7 +6,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from stretto.platform import Platform, check_fits
+from stretto.platform import Platform, check_fits, platform_for
 from stretto.scheduler import Mode, Rule, State, critical_path, gated_sets
 from stretto.simulator.virtual import play
 from stretto.simulator.world import DrawnWorld, Overheads, World
@@ -18,7 +18,7 @@ __all__ = ["simulate"]
 
 def simulate(
     workflow: Workflow,
-    platform: Platform,
+    platform: Platform | str | None = None,
     *,
     mode: Mode | str = Mode.ASYNCHRONOUS,
     seed: int = 0,
@@ -31,7 +31,7 @@ def simulate(
     Parameters
     ----------
     workflow, platform
-        What runs on what.
+        What runs on what; the description's platform unless given, else this machine.
     mode
         Sequential, asynchronous or task-level.
     seed
@@ -48,6 +48,7 @@ def simulate(
     WorkflowError
         If a task fits on no node, or a duration is not known.
     """
+    platform = platform_for(workflow, platform)
     check_fits(workflow, platform)
     expansion = expand(workflow)
     sets = gated_sets(expansion, Mode(mode))

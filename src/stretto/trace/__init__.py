@@ -4,6 +4,7 @@ from stretto.trace.builder import TraceBuilder
 from stretto.trace.codec import mask_from_text, mask_to_text
 from stretto.trace.journal import Header, Journal, read_events, read_header, read_trace, trim
 from stretto.trace.record import UNKNOWN_US, Kind, Note, Outcome, Trace
+from stretto.trace.replay import Replay, replayed
 
 __all__ = [
     "UNKNOWN_US",
@@ -12,6 +13,7 @@ __all__ = [
     "Kind",
     "Note",
     "Outcome",
+    "Replay",
     "Trace",
     "TraceBuilder",
     "mask_from_text",
@@ -19,5 +21,6 @@ __all__ = [
     "read_events",
     "read_header",
     "read_trace",
+    "replayed",
     "trim",
 ]

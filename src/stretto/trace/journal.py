@@ -228,7 +228,12 @@ def read_trace(path: Path) -> Trace:
     builder = TraceBuilder()
     for time_us, events, note in read_events(path):
         for event in events:
-            builder.add(event)
+            try:
+                builder.add(event)
+            except KeyError:
+                raise WorkflowError(
+                    f"the journal is damaged: {event} was never launched", source=str(path)
+                ) from None
         if note is not None:
             builder.note(time_us, note)
     return builder.trace(
@@ -248,6 +253,10 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
                 if not line.endswith(b"\n"):
                     return
                 yield _parsed(line, f"{path}:{number}")
+    except (FileNotFoundError, NotADirectoryError):
+        raise WorkflowError(
+            f"there is no run here (no {path.name})", source=str(path.parent)
+        ) from None
     except OSError as error:
         raise WorkflowError(f"cannot be read: {error.strerror}", source=str(path)) from None
 

@@ -2,10 +2,10 @@
 
 from stretto.workflow.definition import Workflow
 from stretto.workflow.dependencies import Dependency, Pattern, block
-from stretto.workflow.draws import drawn_durations_us
+from stretto.workflow.draws import check_seed, drawn_durations_us
 from stretto.workflow.durations import Constant, Duration, Lognormal, Normal, Sample, duration_of
 from stretto.workflow.expansion import Edge, Expansion, SetInstance, expand
-from stretto.workflow.reading import parse_workflow, read_workflow, workflow_from_mapping
+from stretto.workflow.reading import located, parse_workflow, read_workflow, workflow_from_mapping
 from stretto.workflow.schema import workflow_schema
 from stretto.workflow.task_set import Command, Function, TaskSet
 from stretto.workflow.templates import FIELDS, fill
@@ -28,10 +28,12 @@ __all__ = [
     "TaskSet",
     "Workflow",
     "block",
+    "check_seed",
     "drawn_durations_us",
     "duration_of",
     "expand",
     "fill",
+    "located",
     "parse_workflow",
     "read_workflow",
     "workflow_from_mapping",

@@ -12,7 +12,13 @@ import numpy as np
 from stretto.errors import WorkflowError
 from stretto.workflow.expansion import Expansion
 
-__all__ = ["drawn_durations_us"]
+__all__ = ["check_seed", "drawn_durations_us"]
+
+
+def check_seed(seed: object) -> None:
+    """Raise `WorkflowError` unless `seed` is a whole number from 0."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise WorkflowError(f"expected a whole number from 0, found {seed!r}", path=("seed",))
 
 
 def drawn_durations_us(expansion: Expansion, seed: int) -> list[int]:
@@ -21,8 +27,9 @@ def drawn_durations_us(expansion: Expansion, seed: int) -> list[int]:
     Raises
     ------
     WorkflowError
-        If a task set has no duration.
+        If a task set has no duration, or the seed is no whole number from 0.
     """
+    check_seed(seed)
     durations: list[int] = []
     places = {task_set.name: place for place, task_set in enumerate(expansion.workflow.task_sets)}
     for instance in expansion.instances:

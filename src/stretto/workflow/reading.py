@@ -14,11 +14,11 @@ from stretto.errors import WorkflowError
 from stretto.resources import Resources
 from stretto.workflow.definition import Workflow
 from stretto.workflow.documents import parse_document, read_document
-from stretto.workflow.marks import Document, check_values
+from stretto.workflow.marks import Document, check_values, line_of
 from stretto.workflow.schema import TaskSetForm, WorkflowForm, filled
 from stretto.workflow.task_set import TaskSet
 
-__all__ = ["parse_workflow", "read_workflow", "workflow_from_mapping"]
+__all__ = ["located", "parse_workflow", "read_workflow", "workflow_from_mapping"]
 
 
 def read_workflow(path: str | Path) -> Workflow:
@@ -65,6 +65,18 @@ def parse_workflow(
         If it does not describe a workflow; with source and line.
     """
     return _workflow(parse_document(text, format, source, is_text=_is_text), folder)
+
+
+def located(error: WorkflowError, path: str | Path) -> WorkflowError:
+    """Return an error about a workflow that was read from a file, with file and line.
+
+    For what shows only later, such as that a task fits on no node of the platform.
+    """
+    if error.source is not None or not error.path:
+        return error
+    mark = read_document(path, is_text=_is_text).mark
+    line = "" if mark is None else f":{line_of(mark, error.path)}"
+    return WorkflowError(error.message, path=error.path, source=f"{path}{line}")
 
 
 def workflow_from_mapping(data: Mapping[str, Any], *, folder: str | Path = ".") -> Workflow:

@@ -15,7 +15,7 @@ from typing import Any
 from .arguments import Signatures
 from .channel import Channel, now_us
 from .functions import Functions
-from .surroundings import Output, flush_python, settle_on, variables
+from .surroundings import Output, Surroundings, flush_python, settle_on, variables
 from .wire import OVER, PAGE_BYTES, PLAIN, POSITION, SKIPPED, UP, Call, Note
 
 __all__ = ["main"]
@@ -33,6 +33,7 @@ class Worker:
         self._functions = Functions()
         self._signatures = Signatures()
         self._output = Output()
+        self._surroundings = Surroundings()
 
     def serve(self) -> None:
         """Make calls until the engine is gone."""
@@ -56,6 +57,7 @@ class Worker:
         if self._page[POSITION.size + position]:
             self._channel.tell(tuple(Note(position, now_us(), SKIPPED, None, None, None)))
             return
+        self._surroundings.restore()
         error, plain, pickled, exception = self._make(call, lambda: self._begin(position, alone))
         if os.getpid() != self._pid:  # a child that the call forked has come back in its place
             os._exit(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -10,7 +11,7 @@ from typing import Any
 
 from .outputs import Outputs
 
-__all__ = ["Output", "flush_python", "settle_on", "variables"]
+__all__ = ["Output", "Surroundings", "flush_python", "settle_on", "variables"]
 
 
 @contextmanager
@@ -26,6 +27,32 @@ def variables(environment: tuple[tuple[str, str], ...]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+class Surroundings:
+    """What a worker had around it when it began, to be restored before each call."""
+
+    def __init__(self) -> None:
+        self._directory = os.getcwd()  # noqa: PTH109  (pathlib is slow to load)
+        self._variables = dict(_raw_variables())
+        self._on_terminate = signal.getsignal(signal.SIGTERM)
+
+    def restore(self) -> None:
+        """Undo what the last call changed: directory, variables, what SIGTERM does."""
+        with suppress(OSError):
+            if os.getcwd() != self._directory:  # noqa: PTH109
+                os.chdir(self._directory)
+        if _raw_variables() != self._variables:
+            os.environb.clear()
+            os.environb.update(self._variables)
+        if signal.getsignal(signal.SIGTERM) is not self._on_terminate:
+            signal.signal(signal.SIGTERM, self._on_terminate)
+
+
+def _raw_variables() -> dict[bytes, bytes]:
+    """Return the variables as Python keeps them; to decode them all would take 40 µs a call."""
+    raw: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined]
+    return raw
 
 
 def settle_on(cpus: Sequence[int] | None) -> None:
