@@ -2,7 +2,7 @@
 
 Our own launches are events like any other, so that a run can be rebuilt by applying what was
 journaled.  Events are named tuples and not dataclasses: a simulated task makes three, and a tuple
-is made three times as fast.
+is made twice as fast.
 
 Every attempt has a number, from 1.  An event about an attempt that is no longer the task's latest
 is late, and changes nothing.
