@@ -8,9 +8,12 @@ The third kind, our own bugs, are assertions and stop the program.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-__all__ = ["BackendError", "StrettoError", "WorkflowError"]
+__all__ = ["BackendError", "StrettoError", "WorkflowError", "under_key"]
+
+T = TypeVar("T")
 
 
 class StrettoError(Exception):
@@ -84,3 +87,11 @@ def _workflow_error(message: str, path: tuple[str | int, ...], source: str | Non
 
 def _backend_error(message: str, retryable: bool) -> BackendError:
     return BackendError(message, retryable=retryable)
+
+
+def under_key(key: str | int, make: Callable[[Any], T], value: object) -> T:
+    """Return ``make(value)``; a `WorkflowError` it raises is told to have arisen under `key`."""
+    try:
+        return make(value)
+    except WorkflowError as error:
+        raise error.within(key) from None

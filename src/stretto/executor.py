@@ -159,9 +159,10 @@ class Executor(FuturesExecutor):
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         """Wait for what was submitted; after Ctrl-C, end it instead."""
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
+        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
+        if interrupted:
             self._soon(self._abort)
-        self.shutdown(wait=True, cancel_futures=kind is KeyboardInterrupt)
+        self.shutdown(wait=True, cancel_futures=interrupted)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Accept nothing more; with `wait`, return when all that was submitted is done.

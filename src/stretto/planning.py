@@ -149,10 +149,9 @@ def plan(
     """
     where = platform_for(workflow, platform)
     model = model_of(workflow, where)
-    known = all(task_set.duration is not None for task_set in workflow.task_sets)
     simulated = {
         mode: simulate(workflow, where, mode=mode, seed=seed, overheads=overheads)
-        for mode in (Mode if known else ())
+        for mode in (Mode if workflow.durations_known else ())
     }
     return Plan(workflow, where, model, simulated)
 

@@ -59,7 +59,7 @@ def report_of(*run_dirs: str | Path, output: Path | None = None) -> RunReport:
 
 def _predicted(trace: Trace, *, mode: str | None = None) -> list[Trace]:
     """Return what was to be expected with the same seed; nothing where a duration is unknown."""
-    if any(task_set.duration is None for task_set in trace.workflow.task_sets):
+    if not trace.workflow.durations_known:
         return []
     return [simulate(trace.workflow, trace.platform, mode=mode or trace.mode, seed=trace.seed)]
 

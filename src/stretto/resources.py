@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from stretto.errors import WorkflowError
-from stretto.units import GPU_MILLI, gpus_to_milli, memory_to_mib
+from stretto.errors import WorkflowError, under_key
+from stretto.units import GPU_MILLI, gpus_to_milli, memory_to_mib, whole_number
 
 __all__ = ["Resources"]
 
@@ -46,10 +44,10 @@ class Resources:
         self, *, cores: int = 1, gpus: float = 0, memory: float | str = 0, ranks: int = 1
     ) -> None:
         _set = object.__setattr__
-        _set(self, "ranks", _whole("ranks", ranks, 1, MOST_RANKS))
-        _set(self, "cores", _whole("cores", cores, 0, MOST_CORES))
-        _set(self, "gpus_milli", _named("gpus", gpus_to_milli, gpus))
-        _set(self, "memory_mib", _named("memory", memory_to_mib, memory))
+        _set(self, "ranks", whole_number("ranks", ranks, 1, MOST_RANKS))
+        _set(self, "cores", whole_number("cores", cores, 0, MOST_CORES))
+        _set(self, "gpus_milli", under_key("gpus", gpus_to_milli, gpus))
+        _set(self, "memory_mib", under_key("memory", memory_to_mib, memory))
         if self.cores == 0 and self.gpus_milli == 0:
             raise WorkflowError("expected at least one core or some of a GPU", path=("cores",))
 
@@ -66,18 +64,3 @@ class Resources:
             parts.append(f"{self.memory_mib} MiB")
         each = ", ".join(parts)
         return each if self.ranks == 1 else f"{self.ranks} ranks of {each}"
-
-
-def _whole(name: str, value: object, least: int, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise WorkflowError(f"expected a whole number, found {value!r}", path=(name,))
-    if not least <= value <= most:
-        raise WorkflowError(f"expected {least} to {most}, found {value}", path=(name,))
-    return value
-
-
-def _named(name: str, convert: Callable[[Any], int], value: object) -> int:
-    try:
-        return convert(value)
-    except WorkflowError as error:
-        raise error.within(name) from None

@@ -36,6 +36,7 @@ from stretto.runtime import (
     RealClock,
     RunDirectory,
     kill_leftovers,
+    task_folder,
 )
 from stretto.scheduler import Event, Lost, Mode, Resumed, State
 from stretto.trace import Header, Journal, Kind, Trace, read_header, read_trace, replayed
@@ -80,7 +81,7 @@ class Run:
         """
         if task_set not in {one.name for one in self.trace.workflow.task_sets}:
             raise WorkflowError(f"there is no task set {task_set!r}")
-        folder = self.directory / "tasks" / task_set / str(iteration)
+        folder = task_folder(self.directory, task_set, iteration)
         attempts = [int(path.name.split(".")[1]) for path in folder.glob(f"{task}.*.result")]
         if not attempts:
             return None
@@ -297,7 +298,7 @@ class _Results:
         if exited.result is None:
             return
         instance = self._expansion.instance_of(exited.task)
-        folder = self._run_dir / "tasks" / instance.task_set.name / str(instance.iteration)
+        folder = task_folder(self._run_dir, instance.task_set.name, instance.iteration)
         path = folder / f"{exited.task - instance.first_task}.{exited.attempt}.result"
         partial = path.with_suffix(".partial")
         try:

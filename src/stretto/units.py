@@ -15,6 +15,7 @@ __all__ = [
     "memory_to_mib",
     "seconds_to_us",
     "us_to_seconds",
+    "whole_number",
 ]
 
 US_PER_SECOND = 1_000_000
@@ -116,3 +117,18 @@ def counted(number: int, thing: str) -> str:
     if number == 1:
         return f"1 {thing}"
     return f"{number} {thing.removesuffix('y')}ies" if thing.endswith("y") else f"{number} {thing}s"
+
+
+def whole_number(name: str, value: object, least: int, most: int) -> int:
+    """Return `value` if it is a whole number from `least` to `most`.
+
+    Raises
+    ------
+    WorkflowError
+        If it is not; its path is `name`.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise WorkflowError(f"expected a whole number, found {value!r}", path=(name,))
+    if not least <= value <= most:
+        raise WorkflowError(f"expected {least} to {most}, found {value}", path=(name,))
+    return value

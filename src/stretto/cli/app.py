@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from stretto.cli.graph_view import GraphFormat, graph_text
 from stretto.cli.plan_view import print_plan
 from stretto.cli.progress import shown
 from stretto.cli.state_view import run_replayed, state_to_json, story, task_named
-from stretto.cli.texts import percent, printable, seconds
+from stretto.cli.texts import last_line, percent, printable, resume_command, seconds
 from stretto.errors import BackendError, WorkflowError
 from stretto.planning import plan as make_plan
 from stretto.platform import check_fits, platform_for
@@ -244,7 +243,7 @@ def resume(run_dir: RunDir, as_json: Json = False) -> None:
 def cancel(run_dir: RunDir) -> None:
     """End a run that is driven on this machine; it can be resumed."""
     cancel_run(run_dir)
-    print(f"asked the run to end; go on with: stretto resume {run_dir}")
+    print(f"asked the run to end; go on with: {resume_command(run_dir)}")
 
 
 @app.command()
@@ -364,25 +363,25 @@ def _end(ended: Run, as_json: bool) -> None:
         print(f"{ended.ending.value}: {ended.directory}\nreport: {made.path}")
         if code is Exit.FAILED:
             print("once the cause is mended (the description stays as it was), go on with:")
-            print(f"  stretto resume {shlex.quote(str(ended.directory))}")
+            print(f"  {resume_command(ended.directory)}")
             _print_failures(made.traces[0])
         elif code is not Exit.DONE:
-            print(f"go on with: stretto resume {shlex.quote(str(ended.directory))}")
+            print(f"go on with: {resume_command(ended.directory)}")
     raise typer.Exit(code)
 
 
 def _print_failures(trace: Trace) -> None:
     """Print why the last few tasks failed that had no retries left."""
     expansion = trace.expansion()
-    finished = trace.task[trace.outcome == Outcome.FINISHED]
-    last = {int(trace.task[row]): row for row in trace.reasons if trace.task[row] not in finished}
+    finished = set(trace.task[trace.outcome == Outcome.FINISHED].tolist())
+    tasks = trace.task.tolist()
+    last = {tasks[row]: row for row in trace.reasons if tasks[row] not in finished}
     if len(last) > MOST_FAILURES:
         print(f"{len(last)} tasks failed, the last of them:", file=sys.stderr)
     for row in list(last.values())[-MOST_FAILURES:]:
-        reason = trace.reasons[row]
         name = expansion.task_name(int(trace.task[row]))
-        line = reason.strip().splitlines()[-1] if reason.strip() else "failed"
-        print(printable(f"{name}, attempt {trace.attempt[row]}: {line}"), file=sys.stderr)
+        line = f"{name}, attempt {trace.attempt[row]}: {last_line(trace.reasons[row])}"
+        print(printable(line), file=sys.stderr)
 
 
 def _summary(trace: Trace) -> dict[str, Any]:

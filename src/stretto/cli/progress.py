@@ -16,7 +16,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from stretto.cli.texts import printable
+from stretto.cli.texts import last_line, printable
 from stretto.running import Observer
 from stretto.scheduler import Event, Failed, Finished, Resumed
 from stretto.workflow import Expansion
@@ -85,8 +85,7 @@ class _Lines(_Counts):
                         self._say(now_us, f"{instance.name}: {every}finished")
                 case Failed(task, attempt, _, reason):
                     name = self.expansion.task_name(task)
-                    first = reason.strip().splitlines()[-1] if reason.strip() else "failed"
-                    self._say(now_us, f"{name}: attempt {attempt} failed: {first}")
+                    self._say(now_us, f"{name}: attempt {attempt} failed: {last_line(reason)}")
                 case Resumed():
                     self._say(now_us, "resumed")
                 case _:

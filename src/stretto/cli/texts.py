@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["percent", "printable", "seconds", "share"]
+import shlex
+from pathlib import Path
+
+__all__ = ["last_line", "percent", "printable", "resume_command", "seconds", "share"]
+
+
+def last_line(reason: str) -> str:
+    """Return the last line of why a task failed: of a traceback, the one that counts."""
+    return reason.strip().splitlines()[-1] if reason.strip() else "failed"
+
+
+def resume_command(run_dir: Path) -> str:
+    """Return the command that goes on with a run, to be pasted into a shell."""
+    return f"stretto resume {shlex.quote(str(run_dir))}"
 
 
 def printable(text: str) -> str:

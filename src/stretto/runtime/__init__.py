@@ -21,7 +21,7 @@ from stretto.runtime.backends.emulated import Emulated
 from stretto.runtime.backends.watchdog import kill_leftovers
 from stretto.runtime.clock import RealClock
 from stretto.runtime.engine import Ending, Engine, Record
-from stretto.runtime.run_directory import RunDirectory
+from stretto.runtime.run_directory import RunDirectory, task_folder
 
 __all__ = [
     "Assignments",
@@ -47,4 +47,5 @@ __all__ = [
     "Started",
     "kill_leftovers",
     "monotonic_us",
+    "task_folder",
 ]

@@ -13,6 +13,7 @@ from typing import Any
 
 from stretto.errors import BackendError
 from stretto.runtime.backend import Call, Program, Request, StandIn
+from stretto.runtime.run_directory import task_folder
 from stretto.scheduler import Launched
 from stretto.units import GPU_MILLI
 from stretto.workflow import Command, Expansion, Function, SetInstance, fill
@@ -103,16 +104,11 @@ class Assignments:
     def _call(self, instance: SetInstance, function: Function, launched: Launched) -> Call:
         fields = self._fields(instance, launched)
         _make(fields["task_dir"])
-        inputs = {
-            name.removeprefix("inputs."): age
-            for name, age in fields.items()
-            if name.startswith("inputs.")
-        }
         stdout, stderr = self._output(instance, launched)
         return Call(
             function=function.target,
             arguments=((), _arguments(dict(function.arguments), fields)),
-            fields={**fields, "inputs": inputs},
+            fields={**fields, "inputs": self._inputs(instance, launched)},
             environment=self._environment(instance, launched, fields),
             search_path=(str(self._home),),
             stdout=stdout,
@@ -140,7 +136,7 @@ class Assignments:
     def _folder(self, instance: SetInstance) -> str:
         folder = self._folders.get(instance.index)
         if folder is None:
-            folder = f"{self._run_dir}/tasks/{instance.task_set.name}/{instance.iteration}"
+            folder = str(task_folder(self._run_dir, instance.task_set.name, instance.iteration))
             _make(folder)
             self._folders[instance.index] = folder
         return folder
@@ -164,14 +160,19 @@ class Assignments:
             "cores": task_set.resources.cores,
             "gpus": task_set.resources.gpus_milli / GPU_MILLI,
         }
+        inputs = self._inputs(instance, launched)
+        return {**fields, **{f"inputs.{on}": iteration for on, iteration in inputs.items()}}
+
+    def _inputs(self, instance: SetInstance, launched: Launched) -> dict[str, int | None]:
+        """Return, by set waited for, the iteration whose results this task uses."""
+        n_sets = len(self._expansion.workflow.task_sets)
         ages = dict(launched.inputs)
+        inputs: dict[str, int | None] = {}
         for edge in instance.edges:
-            newest = edge.newest
-            iteration = None if newest is None else newest // len(workflow.task_sets)
-            name = f"inputs.{edge.on}"
-            if fields.get(name) != instance.iteration:  # of two, the one of this iteration
-                fields[name] = ages.get(edge.on, iteration)
-        return fields
+            newest = None if edge.newest is None else edge.newest // n_sets
+            if inputs.get(edge.on) != instance.iteration:  # of two, the one of this iteration
+                inputs[edge.on] = ages.get(edge.on, newest)
+        return inputs
 
 
 def _filled(text: str, fields: Mapping[str, Any]) -> str:

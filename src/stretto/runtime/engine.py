@@ -163,7 +163,7 @@ class Engine:
         """Put something into the inbox; from the event loop's thread only."""
         self._inbox.append(item)
         if isinstance(item, Started) and self._timeout_us(item.task) is None:
-            self._wake_within(SYNC_S)  # nothing depends on a start: it may wait for company
+            self._wake_soon()  # nothing depends on a start: it may wait for company
         else:
             self._wake.set()
 
@@ -208,14 +208,14 @@ class Engine:
         if self._sync_first:
             self._record.sync()
         else:
-            self._wake_within(SYNC_S)
+            self._wake_soon()
         if launches:
             self._backend.launch([self._request(launched) for launched in launches])
         self._observe(now_us, events)
 
-    def _wake_within(self, delay_s: float) -> None:
+    def _wake_soon(self) -> None:
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._on_time)
+            self._timer = asyncio.get_running_loop().call_later(SYNC_S, self._on_time)
 
     def _on_time(self) -> None:
         self._timer = None

@@ -26,7 +26,13 @@ from stretto.errors import BackendError, WorkflowError
 from stretto.trace import Header, Journal
 from stretto.workflow import write_workflow
 
-__all__ = ["RunDirectory"]
+__all__ = ["RunDirectory", "task_folder"]
+
+
+def task_folder(run_dir: Path, task_set: str, iteration: int) -> Path:
+    """Return where the output and the results of a task set in one iteration lie."""
+    return run_dir / "tasks" / task_set / str(iteration)
+
 
 NO_RUN = "there is no run here (no journal.jsonl)"
 

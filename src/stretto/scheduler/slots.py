@@ -91,15 +91,10 @@ class FreeSlots:
 
     def release(self, placement: Placement) -> None:
         """Mark the slots as free again."""
-        for node, cores, gpus, gpu_milli, memory_mib, _ in placement:
-            self._cores[node] |= cores
-            self._memory[node] += memory_mib
-            if gpu_milli == GPU_MILLI:
-                self._gpus[node] |= gpus
-            elif gpus:
-                self._release_share(node, gpus, gpu_milli)
+        for slot in placement:
+            self._give_back(slot)
             for candidates in self._candidates:
-                candidates.add(node)
+                candidates.add(slot.node)
 
     def free(self, node: int) -> tuple[int, int, int]:
         """Return the free cores, free whole GPUs and free memory in MiB of a node."""
@@ -146,12 +141,13 @@ class FreeSlots:
         return _merged(found) if len(found) == ranks else None
 
     def _give_back(self, slot: Slot) -> None:
-        self._cores[slot.node] |= slot.cores
-        self._memory[slot.node] += slot.memory_mib
-        if slot.gpu_milli == GPU_MILLI:
-            self._gpus[slot.node] |= slot.gpus
-        elif slot.gpus:
-            self._release_share(slot.node, slot.gpus, slot.gpu_milli)
+        node, cores, gpus, gpu_milli, memory_mib, _ = slot
+        self._cores[node] |= cores
+        self._memory[node] += memory_mib
+        if gpu_milli == GPU_MILLI:
+            self._gpus[node] |= gpus
+        elif gpus:
+            self._release_share(node, gpus, gpu_milli)
 
     def _shareable(self, node: int, gpu_milli: int) -> int:
         """Return the mask of the fullest shared GPU with room, else of a free one, else 0."""

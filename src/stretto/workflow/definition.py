@@ -84,6 +84,11 @@ class Workflow:
         """Tasks of all iterations."""
         return self.iterations * sum(task_set.tasks for task_set in self.task_sets)
 
+    @property
+    def durations_known(self) -> bool:
+        """Whether every task set has a duration, so that it can be simulated."""
+        return all(task_set.duration is not None for task_set in self.task_sets)
+
     def with_durations(self, durations: Mapping[str, object]) -> Workflow:
         """Return the same workflow with the durations of some task sets replaced.
 

@@ -16,12 +16,11 @@ Staleness 0 is the synchronous loop, 1 the staggered one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from stretto.errors import WorkflowError
+from stretto.errors import WorkflowError, under_key
 
 __all__ = ["Dependency", "Pattern", "block", "dependencies_of"]
 
@@ -61,7 +60,7 @@ class Dependency:
         if not isinstance(self.on, str):
             raise WorkflowError(f"expected the name of a task set, found {self.on!r}")
         if not isinstance(self.pattern, Pattern):
-            object.__setattr__(self, "pattern", _within("pattern", _pattern, self.pattern))
+            object.__setattr__(self, "pattern", under_key("pattern", _pattern, self.pattern))
         if isinstance(self.staleness, bool) or not isinstance(self.staleness, int):
             raise WorkflowError(
                 f"expected a whole number of iterations (adaptive staleness is not there yet), "
@@ -169,15 +168,8 @@ def _mapping(name: str, how: dict[str, Any]) -> Dependency:
     iteration = how.get("iteration", "same")
     if iteration not in ("same", "previous"):
         raise WorkflowError(f"expected same or previous, found {iteration!r}", path=("iteration",))
-    pattern = _within("pattern", _pattern, how.get("pattern", "all"))
+    pattern = under_key("pattern", _pattern, how.get("pattern", "all"))
     return Dependency(name, pattern, iteration == "previous", how.get("staleness", 0))
-
-
-def _within(key: str, make: Callable[[object], Pattern], value: object) -> Pattern:
-    try:
-        return make(value)
-    except WorkflowError as error:
-        raise error.within(key) from None
 
 
 def _pattern(text: object) -> Pattern:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
-from stretto.errors import WorkflowError
+from stretto.errors import WorkflowError, under_key
 from stretto.resources import Resources
-from stretto.units import seconds_to_us
+from stretto.units import seconds_to_us, whole_number
 from stretto.workflow.dependencies import Dependency, dependencies_of
 from stretto.workflow.durations import Duration, duration_of
 from stretto.workflow.templates import check_template, inputs_in
@@ -123,15 +123,15 @@ class TaskSet:
     ) -> None:
         _set = object.__setattr__
         _set(self, "name", check_name(name))
-        _set(self, "tasks", _count("tasks", tasks, 1, MOST_TASKS))
-        _set(self, "resources", _within("resources", _resources, resources))
-        _set(self, "duration", _within("duration", duration_of, duration))
+        _set(self, "tasks", whole_number("tasks", tasks, 1, MOST_TASKS))
+        _set(self, "resources", under_key("resources", _resources, resources))
+        _set(self, "duration", under_key("duration", duration_of, duration))
         _set(self, "work", _work(command, shell, function, arguments))
-        _set(self, "after", _within("after", dependencies_of, after))
-        _set(self, "environment", _within("environment", _environment, environment))
-        _set(self, "working_directory", _within("working_directory", _folder, working_directory))
-        _set(self, "timeout_us", _within("timeout", _timeout, timeout))
-        _set(self, "retries", _count("retries", retries, 0, MOST_RETRIES))
+        _set(self, "after", under_key("after", dependencies_of, after))
+        _set(self, "environment", under_key("environment", _environment, environment))
+        _set(self, "working_directory", under_key("working_directory", _folder, working_directory))
+        _set(self, "timeout_us", under_key("timeout", _timeout, timeout))
+        _set(self, "retries", whole_number("retries", retries, 0, MOST_RETRIES))
         _check_inputs(self)
 
 
@@ -144,21 +144,6 @@ def check_name(name: object) -> str:
             path=("name",),
         )
     return name
-
-
-def _count(name: str, value: object, least: int, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise WorkflowError(f"expected a whole number, found {value!r}", path=(name,))
-    if not least <= value <= most:
-        raise WorkflowError(f"expected {least} to {most}, found {value}", path=(name,))
-    return value
-
-
-def _within(name: str, make: Callable[[Any], Any], value: object) -> Any:
-    try:
-        return make(value)
-    except WorkflowError as error:
-        raise error.within(name) from None
 
 
 def _timeout(seconds: float | None) -> int | None:
@@ -200,7 +185,7 @@ def _environment(variables: object) -> tuple[tuple[str, str], ...]:
             raise WorkflowError(f"expected text, found {value!r}", path=(key,))
         if "\0" in str(value):
             raise WorkflowError("expected text without null bytes", path=(key,))
-        _within(key, check_template, str(value))
+        under_key(key, check_template, str(value))
         pairs.append((key, str(value)))
     return tuple(pairs)
 
@@ -220,11 +205,11 @@ def _work(
     if shell and not isinstance(command, str):
         raise WorkflowError("shell needs a command that is one text", path=("shell",))
     if command is not None:
-        words: tuple[str, ...] = _within("command", _words if not shell else _line, command)
+        words: tuple[str, ...] = under_key("command", _words if not shell else _line, command)
         return Command(words, shell)
     if function is not None:
         return Function(
-            _within("function", _target, function), _within("arguments", _arguments, arguments)
+            under_key("function", _target, function), under_key("arguments", _arguments, arguments)
         )
     return None
 
@@ -237,7 +222,7 @@ def _arguments(arguments: object) -> tuple[tuple[str, Any], ...]:
     for key, value in arguments.items():
         if not isinstance(key, str) or not key.isidentifier():
             raise WorkflowError(f"expected the name of a parameter, found {key!r}")
-        _within(key, _check_argument, value)
+        under_key(key, _check_argument, value)
     return tuple(arguments.items())
 
 
