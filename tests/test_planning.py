@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from stretto import Mode, Resources, TaskSet, Workflow, WorkflowError, plan, platform_named
+from stretto import (
+    Mode,
+    Resources,
+    TaskSet,
+    Workflow,
+    WorkflowError,
+    plan,
+    platform_named,
+    report_of,
+    run,
+)
 from stretto.apps.paper import WORKLOADS, workload
 
 
@@ -76,3 +87,16 @@ def test_what_does_not_fit_is_refused() -> None:
     huge = TaskSet("huge", resources=Resources(cores=4097), duration=1)
     with pytest.raises(WorkflowError, match="huge"):
         plan(Workflow("w", [huge]), platform=platform_named("summit:2"))
+
+
+def test_a_run_too_long_for_the_formulas_still_has_its_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stretto.model.prediction.MOST_INSTANCES", 2)
+    loop = Workflow("loop", [TaskSet("a", duration=1)], iterations=3)
+    with pytest.raises(WorkflowError, match="the model takes at most 2"):
+        plan(loop, platform="local:1")
+    ended = run(loop, platform="local:1", emulate=True, time_scale=1000, run_dir=tmp_path / "run")
+    made = report_of(ended.directory)
+    assert made.traces[0].complete
+    assert "loop" in made.path.read_text(encoding="utf-8")

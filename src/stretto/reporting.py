@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from stretto.errors import WorkflowError
 from stretto.model import model_of
 from stretto.report import write_report
 from stretto.scheduler import Mode
@@ -64,8 +65,12 @@ def _predicted(trace: Trace, *, mode: str | None = None) -> list[Trace]:
     return [simulate(trace.workflow, trace.platform, mode=mode or trace.mode, seed=trace.seed)]
 
 
-def _model(trace: Trace) -> dict[str, float | int | None]:
-    model = model_of(trace.workflow, trace.platform)
+def _model(trace: Trace) -> dict[str, float | int | None] | None:
+    """Return what the formulas say; `None` for a loop too long for them, which still ran."""
+    try:
+        model = model_of(trace.workflow, trace.platform)
+    except WorkflowError:
+        return None
     t_seq_us, t_async_us = model.t_seq_us, model.t_async_us
     return {
         "doa_dep": model.doa_dep,
