@@ -282,4 +282,4 @@ def test_a_run_takes_no_more_than_all_attempts_in_a_row():
     check(replace(idle, notes=(Note(2_000_000, "resumed"),)))
     told(replace(idle, kind=Kind.MEASURED), "in a row", slack_us=3_999_999)
     check(replace(idle, kind=Kind.MEASURED), slack_us=4_000_000)
-    told(idle, "in a row", slack_us=4_000_000)
+    told(idle, "in a row")

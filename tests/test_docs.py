@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from stretto.cli.exits import Exit
 from stretto.model import model_of
 from stretto.platform import PRESETS, platform_named
 from stretto.platform.reading import NodesForm, PlatformForm, read_platform
-from stretto.scheduler import GatedSet, Mode, diagram
+from stretto.scheduler import Mode, diagram
 from stretto.trace.codec import event_from_json
 from stretto.workflow import FIELDS, Constant, Pattern, Workflow, parse_workflow
 from stretto.workflow.schema import TaskSetForm, WorkflowForm
@@ -248,11 +248,7 @@ def test_what_is_said_about_overlap_in_deepdrivemd() -> None:
 
 def test_what_is_said_about_priorities_in_c_dg2() -> None:
     platform = platform_named("summit:16")
-
-    def most_cores_first(sets: Sequence[GatedSet]) -> list[int]:
-        return [one.shape.cores for one in sets]
-
-    trace = stretto.simulate(at_means("c-dg2"), platform, rule=most_cores_first)
+    trace = stretto.simulate(at_means("c-dg2"), platform, order="largest-first")
     assert trace.ttx_us == 1540 * 10**6
 
 

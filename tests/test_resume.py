@@ -17,8 +17,9 @@ import pytest
 
 from stretto.analysis import check
 from stretto.platform import Node, Platform
+from stretto.running import resume, run
 from stretto.runtime import Assignments, Embedded, Ending, Engine, RealClock
-from stretto.scheduler import Finished, Launched, Mode, State, critical_path, gated_sets
+from stretto.scheduler import Finished, Launched, Mode, Order, State, critical_path, gated_sets
 from stretto.trace import Outcome, read_events, read_trace
 from stretto.workflow import TaskSet, Workflow, expand
 from tests.commands import called, environment, left_over, lines, started, wait_until
@@ -246,6 +247,26 @@ task_sets:
     # Two attempts of each in each of the first two lives, one in the third.
     assert sorted(trace.outcome.tolist()).count(Outcome.FAILED) == 8
     assert_done_once(run_dir)
+
+
+def test_a_run_keeps_its_order_when_it_goes_on(tmp_path: Path) -> None:
+    flow = Workflow(
+        "ordered",
+        [TaskSet("a", tasks=2, command="test -e cause"), TaskSet("b", tasks=2, command="true")],
+        folder=tmp_path,
+    )
+    (tmp_path / "cause").touch()
+    order = Order("given", ("b[0]", "a[0]"), strict=True)
+    run_dir = tmp_path / "run"
+    ended = run(flow, platform="local:1", order=order, run_dir=run_dir)
+    assert ended.trace.order == order
+    assert ended.trace.task.tolist() == [2, 3, 0, 1]
+    # As a driver that was killed before anything ended leaves it:
+    journal = run_dir / "journal.jsonl"
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:2]))
+    trace = resume(run_dir).trace
+    check(trace, slack_us=SLACK_US)
+    assert trace.task.tolist() == [2, 2, 3, 0, 1]
 
 
 def test_a_second_stop_does_not_wait_for_tasks_that_do_not_listen(tmp_path: Path) -> None:

@@ -28,7 +28,6 @@ from stretto.scheduler import (
     decide,
     diagram,
     gated_sets,
-    listed_order,
     why,
 )
 from stretto.workflow import Dependency, Pattern, TaskSet, Workflow, expand
@@ -88,7 +87,7 @@ class TestRounds:
             expand(Workflow("w", [TaskSet("b", tasks=2, duration=1), TaskSet("a", duration=9)])),
             Mode.TASK_LEVEL,
         )
-        state = State(gated, (Node("n", 2, 0, 0),), listed_order(gated))
+        state = State(gated, (Node("n", 2, 0, 0),), [0] * len(gated))
         assert launched(state) == [0, 1]
 
 
@@ -124,6 +123,19 @@ class TestGates:
         decide(state, 0)
         finish(state, 1)
         assert launched(state) == []
+
+    def test_stale_input_too_is_that_of_a_whole_set_in_asynchronous_mode(self) -> None:
+        sets = [
+            TaskSet("a", tasks=2, resources=Resources(cores=2)),
+            TaskSet("b", tasks=2, after=Dependency("a", Pattern.EACH, True, 1)),
+        ]
+        for mode, used in ((Mode.TASK_LEVEL, 0), (Mode.ASYNCHRONOUS, None)):
+            state = state_of(*sets, iterations=2, mode=mode)
+            assert launched(state) == [0, 1]
+            finish(state, 0)
+            assert launched(state) == [2, 3]
+            finish(state, 2)
+            assert [(one.task, one.inputs) for one in decide(state, 1)] == [(6, (("a", used),))]
 
     def test_sequential_mode_makes_independent_stages_wait(self) -> None:
         head = TaskSet("head")

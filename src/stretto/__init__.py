@@ -8,13 +8,13 @@ from stretto.analysis import measured_durations
 from stretto.errors import BackendError, StrettoError, WorkflowError
 from stretto.executor import Executor
 from stretto.planning import Plan, plan
-from stretto.platform import Node, Platform, platform_named
+from stretto.platform import Node, Overheads, Platform, platform_named
 from stretto.report import write_report
 from stretto.reporting import RunReport, report_of
 from stretto.resources import Resources
 from stretto.running import Run, resume, run
-from stretto.scheduler import Mode
-from stretto.simulator import Overheads, simulate
+from stretto.scheduler import Mode, Order
+from stretto.simulator import simulate
 from stretto.trace import Trace, read_trace
 from stretto.workflow import (
     Dependency,
@@ -32,6 +32,7 @@ __all__ = [
     "Executor",
     "Mode",
     "Node",
+    "Order",
     "Overheads",
     "Pattern",
     "Plan",

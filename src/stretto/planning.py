@@ -21,9 +21,9 @@ from stretto.model import (
     improvement,
     model_of,
 )
-from stretto.platform import Platform, platform_for
+from stretto.platform import Overheads, Platform, platform_for
 from stretto.scheduler import Mode
-from stretto.simulator import Overheads, simulate
+from stretto.simulator import simulate
 from stretto.trace import Trace
 from stretto.units import us_to_seconds
 from stretto.workflow import Workflow

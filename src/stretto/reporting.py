@@ -62,7 +62,15 @@ def _predicted(trace: Trace, *, mode: str | None = None) -> list[Trace]:
     """Return what was to be expected with the same seed; nothing where a duration is unknown."""
     if not trace.workflow.durations_known:
         return []
-    return [simulate(trace.workflow, trace.platform, mode=mode or trace.mode, seed=trace.seed)]
+    return [
+        simulate(
+            trace.workflow,
+            trace.platform,
+            mode=mode or trace.mode,
+            seed=trace.seed,
+            order=trace.order,
+        )
+    ]
 
 
 def _model(trace: Trace) -> dict[str, float | int | None] | None:

@@ -38,7 +38,7 @@ from stretto.runtime import (
     kill_leftovers,
     task_folder,
 )
-from stretto.scheduler import Event, Lost, Mode, Resumed, State
+from stretto.scheduler import Event, Lost, Mode, Order, Resumed, State, gated_sets
 from stretto.trace import Header, Journal, Kind, Trace, read_header, read_trace, replayed
 from stretto.workflow import Expansion, Workflow, check_seed, drawn_durations_us, expand
 
@@ -97,6 +97,7 @@ def run(
     *,
     platform: Platform | str | None = None,
     mode: Mode | str = Mode.ASYNCHRONOUS,
+    order: Order | str = "critical-path",
     run_dir: str | Path | None = None,
     seed: int = 0,
     emulate: bool = False,
@@ -115,6 +116,8 @@ def run(
         takes the description's unless given.
     mode
         Sequential, asynchronous or task-level.
+    order
+        Which set goes first: the name of a rule, or an `Order`, such as one that was optimised.
     run_dir
         Where to keep the run; ``runs/NAME-TIME`` unless given.
     seed
@@ -142,6 +145,8 @@ def run(
     _check_runs(workflow, where, emulate, time_scale)
     workflow = _anchored(workflow)
     expansion = expand(workflow)
+    order = Order.of(order)
+    order.priorities(gated_sets(expansion, _mode(mode)))
     if emulate:
         drawn_durations_us(expansion, seed)
     began = datetime.now(UTC).astimezone()
@@ -149,6 +154,7 @@ def run(
         workflow=workflow,
         platform=where,
         mode=_mode(mode),
+        order=order,
         seed=seed,
         kind=Kind.EMULATED if emulate else Kind.MEASURED,
         time_scale=time_scale,

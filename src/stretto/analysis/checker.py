@@ -27,7 +27,7 @@ from stretto.analysis.allocation import misfits, overfull
 from stretto.analysis.serials import Serials, attempt_name, serials
 from stretto.analysis.usage import amounts, held
 from stretto.analysis.waits import critical_path_us, free_us, given_us, stage_of
-from stretto.trace import UNKNOWN_US, Kind, Outcome, Trace
+from stretto.trace import UNKNOWN_US, Outcome, Trace
 from stretto.units import GPU_MILLI, us_to_seconds
 from stretto.workflow import Dependency, Pattern, TaskSet
 
@@ -69,7 +69,7 @@ def violations(trace: Trace, *, slack_us: int = 0) -> list[str]:
     trace
         Simulated, emulated or measured; complete or not.
     slack_us
-        What the engine may add to the serial sum of an emulated or measured run.
+        What the engine, or the overhead of stages in a simulation, may add to the serial sum.
     """
     malformed = _malformed(trace)
     if malformed:
@@ -310,7 +310,7 @@ def _bounds(view: _View) -> list[str]:
     ]
     known = (trace.launched_us >= 0) & (trace.ended_us >= 0)
     serial_us = int((trace.ended_us - trace.launched_us)[known].sum())
-    serial_us += 0 if trace.kind is Kind.SIMULATED else view.slack_us
+    serial_us += view.slack_us
     # Around stops and resumes nothing runs for a while.
     rested = any(note.text.startswith(("stopped", "resumed")) for note in trace.notes)
     if ttx_us > serial_us and not rested:

@@ -20,6 +20,7 @@ from stretto.analysis import freshness, utilisation
 from stretto.apps.paper import workload
 from stretto.cli.exits import Exit, exit_of
 from stretto.cli.graph_view import GraphFormat, graph_text
+from stretto.cli.orders import order_named
 from stretto.cli.plan_view import print_plan
 from stretto.cli.progress import shown
 from stretto.cli.state_view import run_replayed, state_to_json, story, task_named
@@ -48,6 +49,7 @@ app = typer.Typer(
 )
 
 PAPER = "paper:"
+CRITICAL_PATH = "critical-path"
 SHELL_SIGNS = frozenset({">", ">>", "<", "<<", "|", "||", "&", "&&", ";", "2>", "2>&1"})
 """Words that mean something to a shell only."""
 STARTER = Path(__file__).parent / "starter"
@@ -61,6 +63,12 @@ RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")]
 Where = Annotated[
     str | None,
     typer.Option("--platform", help="local, local:CORES, summit:16, or a file with nodes."),
+]
+ByOrder = Annotated[
+    str,
+    typer.Option(
+        "--order", metavar="ORDER", help="Which set goes first: a rule, or a file with an order."
+    ),
 ]
 InMode = Annotated[Mode, typer.Option("--mode", help="How much may overlap.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all that is drawn.")]
@@ -171,6 +179,7 @@ def simulate(
     mode: Annotated[Mode | None, typer.Option("--mode", help="One mode; all unless given.")] = None,
     platform: Where = None,
     seed: Seed = 0,
+    order: ByOrder = CRITICAL_PATH,
     report: Annotated[Path | None, typer.Option(help="Write a report to this file.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -179,7 +188,10 @@ def simulate(
     modes = [mode] if mode is not None else list(Mode)
     with _about(file):
         where = platform_for(workflow, platform)
-        traces = [simulate_workflow(workflow, where, mode=one, seed=seed) for one in modes]
+        traces = [
+            simulate_workflow(workflow, where, mode=one, seed=seed, order=order_named(order))
+            for one in modes
+        ]
     if report is not None:
         write_report(report, traces, title=workflow.name)
     summaries = [_summary(trace) for trace in traces]
@@ -196,6 +208,7 @@ def run(
     platform: Where = None,
     run_dir: Annotated[Path | None, typer.Option(help="Where to keep the run.")] = None,
     seed: Seed = 0,
+    order: ByOrder = CRITICAL_PATH,
     emulate: Annotated[
         bool, typer.Option("--emulate", help="Replace every task by a timed stand-in.")
     ] = False,
@@ -218,6 +231,7 @@ def run(
             mode=mode,
             run_dir=run_dir,
             seed=seed,
+            order=order_named(order),
             emulate=emulate,
             time_scale=time_scale,
             description=None if file.startswith(PAPER) else Path(file),

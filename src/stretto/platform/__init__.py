@@ -2,6 +2,7 @@
 
 from stretto.platform.local import local_cores, local_gpus, local_memory_mib, local_platform
 from stretto.platform.nodes import Node, Platform, check_fits, ranks_on
+from stretto.platform.overheads import Overheads
 from stretto.platform.presets import PRESETS, Preset, preset_platform
 from stretto.platform.reading import platform_for, platform_named, read_platform
 from stretto.platform.slots import Placement, Slot, bits
@@ -9,6 +10,7 @@ from stretto.platform.slots import Placement, Slot, bits
 __all__ = [
     "PRESETS",
     "Node",
+    "Overheads",
     "Placement",
     "Platform",
     "Preset",

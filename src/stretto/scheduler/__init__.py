@@ -14,18 +14,21 @@ from stretto.scheduler.events import (
     Launched,
     Lost,
     Opened,
+    Released,
     Resumed,
     Started,
     Submitted,
 )
 from stretto.scheduler.explain import why
 from stretto.scheduler.gates import GatedSet, Mode, gated_sets
-from stretto.scheduler.priorities import Rule, critical_path, listed_order
+from stretto.scheduler.order import Order
+from stretto.scheduler.priorities import RULES, Rule, critical_path
 from stretto.scheduler.rounds import decide
 from stretto.scheduler.state import ImpossibleEvent, State
 from stretto.scheduler.transitions import TRANSITIONS, Status, diagram
 
 __all__ = [
+    "RULES",
     "TRANSITIONS",
     "Cancelled",
     "Dropped",
@@ -38,6 +41,8 @@ __all__ = [
     "Lost",
     "Mode",
     "Opened",
+    "Order",
+    "Released",
     "Resumed",
     "Rule",
     "Started",
@@ -48,6 +53,5 @@ __all__ = [
     "decide",
     "diagram",
     "gated_sets",
-    "listed_order",
     "why",
 ]

@@ -24,6 +24,7 @@ __all__ = [
     "Launched",
     "Lost",
     "Opened",
+    "Released",
     "Resumed",
     "Started",
     "Submitted",
@@ -44,6 +45,13 @@ class Submitted(NamedTuple):
 
     set_index: int
     added: int
+
+
+class Released(NamedTuple):
+    """One of the gates of a set was opened from outside, by whoever drives the state."""
+
+    set_index: int
+    time_us: int
 
 
 class Launched(NamedTuple):
@@ -123,6 +131,7 @@ class Resumed(NamedTuple):
 Event = (
     Opened
     | Submitted
+    | Released
     | Launched
     | Started
     | Finished

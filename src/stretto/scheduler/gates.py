@@ -110,7 +110,7 @@ def gated_sets(expansion: Expansion, mode: Mode) -> tuple[GatedSet, ...]:
         list(_feeds(instance)) if mode is Mode.TASK_LEVEL else []
         for instance in expansion.instances
     ]
-    return _joined(expansion, set_gates, feeds)
+    return _joined(expansion, mode, set_gates, feeds)
 
 
 def _set_gates(instance: SetInstance, mode: Mode) -> Iterable[int]:
@@ -128,6 +128,7 @@ def _feeds(instance: SetInstance) -> Iterable[tuple[int, Pattern]]:
 
 def _joined(
     expansion: Expansion,
+    mode: Mode,
     set_gates: Sequence[Sequence[int]],
     feeds: Sequence[Sequence[tuple[int, Pattern]]],
 ) -> tuple[GatedSet, ...]:
@@ -141,7 +142,7 @@ def _joined(
             fed[producer].append(Feed(consumer, pattern))
     return tuple(
         replace(
-            _bare(instance, len(expansion.workflow.task_sets)),
+            _bare(instance, len(expansion.workflow.task_sets), mode),
             gates=len(set_gates[instance.index]),
             opens=tuple(opens[instance.index]),
             feeds=tuple(fed[instance.index]),
@@ -151,7 +152,7 @@ def _joined(
     )
 
 
-def _bare(instance: SetInstance, n_sets: int) -> GatedSet:
+def _bare(instance: SetInstance, n_sets: int, mode: Mode) -> GatedSet:
     task_set = instance.task_set
     duration = task_set.duration
     return GatedSet(
@@ -160,18 +161,18 @@ def _bare(instance: SetInstance, n_sets: int) -> GatedSet:
         first_task=instance.first_task,
         count=instance.count,
         retries=task_set.retries,
-        stale_inputs=tuple(_stale_inputs(instance, n_sets)),
+        stale_inputs=tuple(_stale_inputs(instance, n_sets, mode)),
         expected_us=None if duration is None else duration.mean_us,
         bundles=isinstance(task_set.work, Function) and task_set.timeout_us is None,
     )
 
 
-def _stale_inputs(instance: SetInstance, n_sets: int) -> Iterable[StaleInput]:
+def _stale_inputs(instance: SetInstance, n_sets: int, mode: Mode) -> Iterable[StaleInput]:
     for edge in instance.edges:
         if edge.newest is not None and edge.newest != edge.gate:
             oldest = edge.newest % n_sets if edge.gate is None else edge.gate
             yield StaleInput(
                 edge.on,
-                edge.pattern,
+                edge.pattern if mode is Mode.TASK_LEVEL else Pattern.ALL,
                 tuple((at, at // n_sets) for at in range(edge.newest, oldest - 1, -n_sets)),
             )

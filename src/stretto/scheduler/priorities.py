@@ -5,16 +5,25 @@ A rule sees the gates and the believed durations, never the true ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from stretto.scheduler.gates import GatedSet
 
-__all__ = ["Rule", "critical_path", "listed_order"]
+__all__ = [
+    "RULES",
+    "Rule",
+    "critical_path",
+    "largest_first",
+    "listed_order",
+    "longest_first",
+]
 
 Rule = Callable[[Sequence[GatedSet]], list[int]]
 
 NOMINAL_US = 1_000_000
 """Stands for a duration that nobody knows."""
+_GPU_BITS = 40
+"""Room for the GPUs of a task below its cores, in thousandths."""
 
 
 def critical_path(sets: Sequence[GatedSet]) -> list[int]:
@@ -41,6 +50,28 @@ def critical_path(sets: Sequence[GatedSet]) -> list[int]:
 def listed_order(sets: Sequence[GatedSet]) -> list[int]:
     """Return the same number for each: the order of the description, iteration by iteration."""
     return [0] * len(sets)
+
+
+def largest_first(sets: Sequence[GatedSet]) -> list[int]:
+    """Return a number that is larger the more cores, then GPUs, a task of the set holds."""
+    return [
+        (one.shape.ranks * one.shape.cores << _GPU_BITS) + one.shape.ranks * one.shape.gpus_milli
+        for one in sets
+    ]
+
+
+def longest_first(sets: Sequence[GatedSet]) -> list[int]:
+    """Return the believed duration of a task of each set, in microseconds."""
+    return [_expected_us(one) for one in sets]
+
+
+RULES: Mapping[str, Rule] = {
+    "critical-path": critical_path,
+    "largest-first": largest_first,
+    "longest-first": longest_first,
+    "listed": listed_order,
+}
+"""The rules by name."""
 
 
 def _consumers(one: GatedSet) -> list[int]:

@@ -2,7 +2,8 @@
 
 Sets with ready tasks are taken best first, and as many of their tasks launched as there is room
 for: a list schedule.  A shape that finds no room is not tried again in the round, because a round
-only takes.
+only takes.  Where the order is strict, the sets that still have tasks to launch are taken in line
+instead, and the first that cannot launch all of them ends the round.
 
 Short Python calls cost more to send than to run.  Where a set allows it, several of its tasks are
 launched as a *bundle*, which runs them one after another in the same slots: as many as take about
@@ -10,6 +11,8 @@ launched as a *bundle*, which runs them one after another in the same slots: as 
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from stretto.scheduler.events import Inputs, Launched
 from stretto.scheduler.gates import GatedSet, StaleInput
@@ -26,12 +29,36 @@ MOST_BUNDLED = 256
 
 def decide(state: State, now_us: int) -> list[Launched]:
     """Apply and return the launches of this round, in order."""
-    launches: list[Launched] = []
     if not state.unsettled:
-        return launches
+        return []
     state.unsettled = False
+    if not state.strict:
+        return _filled(state, now_us, _best_first(state))
+    launches = _filled(state, now_us, _in_line(state))
+    if not launches and not state.n_in_flight:
+        # Nothing would ever happen again: what the first in line waits for has failed, perhaps.
+        launches = _filled(state, now_us, _best_first(state))
+    return launches
+
+
+def _best_first(state: State) -> Iterator[int]:
+    """Yield the sets that have ready tasks, best first."""
+    return iter([index for _, index in state.ready_sets])
+
+
+def _in_line(state: State) -> Iterator[int]:
+    """Yield the sets in line, as long as each of them launched all that it had to."""
+    for _, index in list(state.line):
+        yield index
+        if state.unlaunched[index]:
+            return
+
+
+def _filled(state: State, now_us: int, sets: Iterator[int]) -> list[Launched]:
+    """Apply and return the launches for which there is room, set by set."""
+    launches: list[Launched] = []
     full: set[int] = set()
-    for _, index in list(state.ready_sets):
+    for index in sets:
         gated = state.sets[index]
         shape = state.shape_of[index]
         if shape in full:

@@ -31,6 +31,7 @@ from stretto.scheduler.events import (
     Launched,
     Lost,
     Opened,
+    Released,
     Resumed,
     Started,
     Submitted,
@@ -60,11 +61,19 @@ class State:
         Where tasks may lie.
     priorities
         One number a set; a higher one goes first, and the order of the sets breaks ties.
+    strict
+        Whether no set overtakes one before it that still has tasks to launch (see `order`).
     """
 
     def __init__(
-        self, sets: Sequence[GatedSet], nodes: Sequence[Node], priorities: Sequence[int]
+        self,
+        sets: Sequence[GatedSet],
+        nodes: Sequence[Node],
+        priorities: Sequence[int],
+        *,
+        strict: bool = False,
     ) -> None:
+        self.strict = strict
         self.sets: list[GatedSet] = []
         self.slots = FreeSlots(nodes)
         self.status = bytearray()
@@ -74,6 +83,10 @@ class State:
         """By task: single tasks that it still waits for."""
         self.unfinished: list[int] = []
         """By set: tasks that have not finished."""
+        self.unlaunched: list[int] = []
+        """By set: tasks that are still to be launched, or launched again."""
+        self.line: list[tuple[int, int]] = []
+        """Where the order is strict: sets with tasks to launch, as (-priority, set), sorted."""
         self.gates_left: list[int] = []
         self.ready: list[deque[int]] = []
         self.ready_sets: list[tuple[int, int]] = []
@@ -132,6 +145,7 @@ class State:
         self._priority.append(priority)
         self.shape_of.append(self.slots.number(gated.shape))
         self.unfinished.append(0)
+        self.unlaunched.append(0)
         self.gates_left.append(gated.gates)
         self.ready.append(deque())
         self.observed.append((0, 0))
@@ -144,6 +158,7 @@ class State:
         self.set_of.extend(array("i", [index]) * count)
         self.missing.extend(array("i", bytes(4 * count)))
         self.unfinished[index] += count
+        self._await_launch(index, count)
         return range(first, first + count)
 
     def _count_feeds(self, index: int) -> None:
@@ -177,9 +192,11 @@ class State:
             case Lost() | Cancelled():
                 if self._current(event):
                     self._end(event.task)
-                    self._make_ready(event.task, first=True)
+                    self._make_ready_again(event.task, first=True)
             case Opened():
                 self._open(event.gated, event.priority)
+            case Released():
+                self._open_gate(event.set_index)
             case Submitted():
                 for task in self._add_tasks(event.set_index, event.added):
                     if self.gates_left[event.set_index] == 0:
@@ -206,6 +223,7 @@ class State:
             queue.remove(task)
         if not queue:
             self._unlist(index)
+        self._await_launch(index, -1)
         self.bundle_of[task] = bundle
         if bundle in self.placements:
             self.bundled[bundle] = self.bundled.get(bundle, 1) + 1
@@ -241,9 +259,7 @@ class State:
             self._feed(task, gated)
         if self.unfinished[index] == 0:
             for consumer in gated.opens:
-                self.gates_left[consumer] -= 1
-                if self.gates_left[consumer] == 0:
-                    self._release(consumer)
+                self._open_gate(consumer)
 
     def _failed(self, event: Failed) -> None:
         if not self._current(event):
@@ -252,7 +268,7 @@ class State:
         self._end(task)
         failures = self.failures[task] = self.failures.get(task, 0) + 1
         if failures <= self.sets[self.set_of[task]].retries:
-            self._make_ready(task, first=True)
+            self._make_ready_again(task, first=True)
         else:
             self.status[task] = FAILED
 
@@ -268,13 +284,14 @@ class State:
         self.status[task] = DROPPED
         self.n_dropped += 1
         self.unfinished[index] -= 1
+        self._await_launch(index, -1)
 
     def _resumed(self, event: Resumed) -> None:
         if self.n_in_flight:
             raise self._impossible(event)
         self.failures.clear()
         for task in self.failed():
-            self._make_ready(task)
+            self._make_ready_again(task)
 
     # What events have in common.
 
@@ -340,6 +357,26 @@ class State:
             queue.appendleft(task)
         else:
             queue.append(task)
+
+    def _make_ready_again(self, task: int, *, first: bool = False) -> None:
+        self._await_launch(self.set_of[task], 1)
+        self._make_ready(task, first=first)
+
+    def _await_launch(self, index: int, more: int) -> None:
+        """Count tasks that are to be launched, and keep the line of the sets that have any."""
+        before = self.unlaunched[index]
+        self.unlaunched[index] = before + more
+        if self.strict and (before == 0) != (before + more == 0):
+            place = (-self._priority[index], index)
+            if before == 0:
+                insort(self.line, place)
+            else:
+                del self.line[bisect_left(self.line, place)]
+
+    def _open_gate(self, index: int) -> None:
+        self.gates_left[index] -= 1
+        if self.gates_left[index] == 0:
+            self._release(index)
 
     def _unlist(self, index: int) -> None:
         at = bisect_left(self.ready_sets, (-self._priority[index], index))

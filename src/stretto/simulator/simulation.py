@@ -6,10 +6,10 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from stretto.platform import Platform, check_fits, platform_for
-from stretto.scheduler import Mode, Rule, State, critical_path, gated_sets
-from stretto.simulator.virtual import play
-from stretto.simulator.world import DrawnWorld, Overheads, World
+from stretto.platform import Overheads, Platform, check_fits, platform_for
+from stretto.scheduler import Mode, Order, State, gated_sets
+from stretto.simulator.virtual import play, with_stages
+from stretto.simulator.world import DrawnWorld, World
 from stretto.trace import Kind, Trace, TraceBuilder
 from stretto.workflow import Workflow, expand
 
@@ -23,7 +23,7 @@ def simulate(
     mode: Mode | str = Mode.ASYNCHRONOUS,
     seed: int = 0,
     overheads: Overheads | None = None,
-    rule: Rule = critical_path,
+    order: Order | str = "critical-path",
     world: World | None = None,
 ) -> Trace:
     """Return what would happen: the runtime's scheduler on a virtual clock.
@@ -38,27 +38,31 @@ def simulate(
         Seed of the durations; the same seed gives the same trace, to the microsecond.
     overheads
         What the engine costs; nothing unless given.
-    rule
-        Which set goes first.
+    order
+        Which set goes first: the name of a rule, or an `Order`.
     world
         What becomes of each attempt; drawn from the description's durations unless given.
 
     Raises
     ------
     WorkflowError
-        If a task fits on no node, or a duration is not known.
+        If a task fits on no node, a duration is not known, or the order does not fit.
     """
     platform = platform_for(workflow, platform)
     check_fits(workflow, platform)
     expansion = expand(workflow)
-    sets = gated_sets(expansion, Mode(mode))
-    state = State(sets, platform.nodes, rule(sets))
+    order = Order.of(order)
+    overheads = overheads or Overheads()
+    sets = with_stages(gated_sets(expansion, Mode(mode)), overheads)
+    state = State(sets, platform.nodes, order.priorities(sets), strict=order.strict)
     builder = TraceBuilder()
 
     world = DrawnWorld(expansion, seed) if world is None else world
     with _no_collection():
-        play(state, world, overheads=overheads or Overheads(), observe=builder.add)
-    return builder.trace(workflow, platform, mode=Mode(mode), seed=seed, kind=Kind.SIMULATED)
+        play(state, world, overheads=overheads, observe=builder.add)
+    return builder.trace(
+        workflow, platform, mode=Mode(mode), order=order, seed=seed, kind=Kind.SIMULATED
+    )
 
 
 @contextmanager

@@ -8,12 +8,31 @@ what the runtime does, but for the clock.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from heapq import heappop, heappush
 
-from stretto.scheduler import Event, Failed, Finished, Launched, Started, State, decide
-from stretto.simulator.world import Overheads, World
+from stretto.platform import Overheads
+from stretto.scheduler import (
+    Event,
+    Failed,
+    Finished,
+    GatedSet,
+    Launched,
+    Released,
+    Started,
+    State,
+    decide,
+)
+from stretto.simulator.world import World
 
-__all__ = ["play"]
+__all__ = ["play", "with_stages"]
+
+
+def with_stages(sets: Sequence[GatedSet], overheads: Overheads) -> tuple[GatedSet, ...]:
+    """Return the sets with one gate more where `play` is to open it, a stage's overhead late."""
+    if not overheads.stage_us:
+        return tuple(sets)
+    return tuple(replace(one, gates=one.gates + 1) if one.gates else one for one in sets)
 
 
 def play(
@@ -24,7 +43,8 @@ def play(
     Parameters
     ----------
     state
-        The scheduler's state; afterwards nothing in it is in flight or ready.
+        The scheduler's state, its sets as `with_stages` made them; afterwards nothing in it is in
+        flight or ready.
     world
         What becomes of each attempt.
     overheads
@@ -40,6 +60,11 @@ def play(
             event = heappop(future)[2]
             state.apply(event)
             observe(event)
+            if overheads.stage_us:
+                later_us = now_us + overheads.stage_us
+                for index in _last_gates(state, event):
+                    heappush(future, (later_us, serial, Released(index, later_us)))
+                    serial += 1
         launches = decide(state, now_us)
         for launched in launches:
             observe(launched)
@@ -54,6 +79,19 @@ def play(
         if not future:
             return now_us
         now_us = future[0][0]
+
+
+def _last_gates(state: State, event: Event) -> list[int]:
+    """Return the sets of which this event left no gate but the one that `play` opens."""
+    match event:
+        case Finished(task):
+            index = state.set_of[task]
+            if state.complete(index):
+                opened = dict.fromkeys(state.sets[index].opens)
+                return [one for one in opened if state.gates_left[one] == 1]
+        case _:
+            pass
+    return []
 
 
 def _lives(
@@ -71,7 +109,7 @@ def _lives(
             begins_us = starts_us
             bundle = launched_in
         duration_us, failure = world.outcome(task, attempt)
-        ends_us = begins_us + duration_us
+        ends_us = begins_us + duration_us + overheads.task_us
         started = Started(task, attempt, begins_us)
         if failure is None:
             yield started, Finished(task, attempt, ends_us)

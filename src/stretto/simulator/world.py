@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from stretto.workflow import Expansion, drawn_durations_us
 
-__all__ = ["DrawnWorld", "Overheads", "World"]
-
-
-@dataclass(frozen=True, slots=True)
-class Overheads:
-    """What the engine costs.
-
-    Parameters
-    ----------
-    launch_us
-        From asking for a task to its start.
-    between_us
-        From the start of one task to that of the next, where many are asked for at once.
-    """
-
-    launch_us: int = 0
-    between_us: int = 0
+__all__ = ["DrawnWorld", "World"]
 
 
 class World(Protocol):

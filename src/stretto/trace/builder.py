@@ -17,6 +17,8 @@ from stretto.scheduler import (
     Launched,
     Lost,
     Opened,
+    Order,
+    Released,
     Resumed,
     Started,
     Submitted,
@@ -63,7 +65,7 @@ class TraceBuilder:
                 self._end(event, Outcome.CANCELLED)
             case Resumed():
                 self.note(event.time_us, "resumed")
-            case Opened() | Submitted() | Dropped():
+            case Opened() | Released() | Submitted() | Dropped():
                 pass
             case _:
                 assert_never(event)
@@ -80,6 +82,7 @@ class TraceBuilder:
         mode: str,
         seed: int,
         kind: Kind,
+        order: Order | None = None,
         time_scale: float = 1.0,
     ) -> Trace:
         """Return what was recorded so far."""
@@ -99,6 +102,7 @@ class TraceBuilder:
             reasons=dict(self._reasons),
             inputs=dict(self._inputs),
             notes=tuple(self._notes),
+            order=order or Order(),
             time_scale=time_scale,
         )
 

@@ -16,6 +16,7 @@ from stretto.scheduler import (
     Launched,
     Lost,
     Opened,
+    Released,
     Resumed,
     Started,
     Submitted,
@@ -42,8 +43,8 @@ def event_to_json(event: Event) -> list[Any]:
             return ["cancelled", task, attempt, time_us]
         case Resumed(time_us):
             return ["resumed", time_us]
-        case Opened() | Submitted() | Dropped():
-            # Only an Executor makes these, and it keeps no journal.
+        case Opened() | Released() | Submitted() | Dropped():
+            # Only an Executor and the simulator make these, and neither keeps a journal.
             raise TypeError(f"{type(event).__name__} is not journaled")
         case _:
             assert_never(event)

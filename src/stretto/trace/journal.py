@@ -15,13 +15,13 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from stretto.errors import BackendError, WorkflowError
 from stretto.platform import Node, Platform
-from stretto.scheduler import Event
+from stretto.scheduler import Event, Order
 from stretto.trace.builder import TraceBuilder
 from stretto.trace.codec import event_from_json, event_to_json
 from stretto.trace.record import Kind, Trace
@@ -39,7 +39,7 @@ class Header:
 
     Parameters
     ----------
-    workflow, platform, mode, seed, kind, time_scale
+    workflow, platform, mode, seed, kind, time_scale, order
         As in a `Trace`.
     began
         Wall-clock time at which the run began, ISO 8601 with offset.
@@ -52,12 +52,14 @@ class Header:
     kind: Kind
     time_scale: float
     began: str
+    order: Order = field(default_factory=Order)
 
     def to_json(self) -> dict[str, Any]:
         """Return the header's line as an object."""
         return {
             "stretto": FORMAT,
             "mode": self.mode,
+            "order": self.order.to_json(),
             "seed": self.seed,
             "kind": str(self.kind),
             "time_scale": self.time_scale,
@@ -83,6 +85,8 @@ class Header:
             workflow=workflow_from_mapping(line["workflow"], folder=Path(line["folder"])),
             platform=Platform(platform["name"], nodes, platform["local"]),
             mode=line["mode"],
+            # Runs of versions that knew no other order have none in their header.
+            order=Order.from_json(line["order"]) if "order" in line else Order(),
             seed=line["seed"],
             kind=Kind(line["kind"]),
             time_scale=line["time_scale"],
@@ -242,6 +246,7 @@ def read_trace(path: Path) -> Trace:
         mode=header.mode,
         seed=header.seed,
         kind=header.kind,
+        order=header.order,
         time_scale=header.time_scale,
     )
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stretto.platform import Placement, Platform
+from stretto.scheduler import Order
 from stretto.workflow import Expansion, Workflow, expand
 
 __all__ = ["UNKNOWN_US", "Kind", "Note", "Outcome", "Trace"]
@@ -79,6 +80,8 @@ class Trace:
         used, `None` where there was none yet.
     notes
         What befell the run as a whole, in order.
+    order
+        Which set went first.
     time_scale
         Workflow seconds in a real second; 1 unless emulated.
     """
@@ -98,6 +101,7 @@ class Trace:
     reasons: Mapping[int, str] = field(default_factory=dict)
     inputs: Mapping[int, tuple[tuple[str, int | None], ...]] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
+    order: Order = field(default_factory=Order)
     time_scale: float = 1.0
 
     def __repr__(self) -> str:
