@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from stretto.errors import WorkflowError
 from stretto.resources import Resources
-from stretto.units import gpus_to_milli, memory_to_mib, seconds_to_us, us_to_seconds
+from stretto.units import (
+    gpus_to_milli,
+    memory_to_mib,
+    seconds_to_us,
+    span_to_us,
+    us_to_seconds,
+)
 from stretto.workflow import (
     FIELDS,
     Constant,
@@ -73,6 +79,28 @@ def test_memory_is_rounded_up_to_mib(memory: float | str, mib: int) -> None:
 def test_what_is_no_memory_is_refused(memory: Any) -> None:
     with pytest.raises(WorkflowError):
         memory_to_mib(memory)
+
+
+@pytest.mark.parametrize(
+    ("span", "seconds"),
+    [
+        (90, 90),
+        ("90", 90),
+        (" 1.5h ", 5400),
+        ("2h30m", 9000),
+        ("1D1s", 86_401),
+        ("10:30", 630),
+        ("1:30:00", 5400),
+    ],
+)
+def test_spans_are_read_as_people_write_them(span: float | str, seconds: float) -> None:
+    assert span_to_us(span) == seconds * 1_000_000
+
+
+@pytest.mark.parametrize("span", ["", "h", "2x", "1:90", "-1", "m30", -1, None, "9" * 30])
+def test_what_is_no_span_is_refused(span: Any) -> None:
+    with pytest.raises(WorkflowError):
+        span_to_us(span)
 
 
 def test_equal_needs_are_one_shape() -> None:
@@ -415,3 +443,37 @@ def test_durations_can_be_replaced_by_whatever_means_a_duration() -> None:
         workflow.with_durations({"c": 3})
     with pytest.raises(WorkflowError, match=r"durations\.a: expected"):
         workflow.with_durations({"a": -1})
+
+
+class TestVariants:
+    LOOP = Workflow(
+        "loop",
+        [
+            TaskSet(
+                "a", tasks=4, duration={"mean": 2, "sd": 1}, after=Dependency("b", previous=True)
+            ),
+            TaskSet("b", tasks=4, after={"a": "each"}),
+        ],
+        iterations=3,
+    )
+
+    def test_at_means_leaves_what_nobody_knows(self) -> None:
+        means = self.LOOP.at_means()
+        assert (means["a"].duration, means["b"].duration) == (Constant(2_000_000), None)
+        assert means.iterations == 3
+
+    def test_numbers_of_tasks_are_checked_like_those_of_a_description(self) -> None:
+        other = self.LOOP.with_tasks({"a": 2, "b": 2})
+        assert [one.tasks for one in other.task_sets] == [2, 2]
+        with pytest.raises(WorkflowError, match="each needs equal numbers of tasks"):
+            self.LOOP.with_tasks({"a": 2})
+        with pytest.raises(WorkflowError, match=r"tasks: there is no task set 'c'"):
+            self.LOOP.with_tasks({"c": 2})
+        with pytest.raises(WorkflowError, match=r"tasks\.a: expected 1 to"):
+            self.LOOP.with_tasks({"a": 0})
+
+    def test_staleness_is_that_of_previous_iterations_only(self) -> None:
+        other = self.LOOP.with_staleness(2)
+        assert [one.after[0].staleness for one in other.task_sets] == [2, 0]
+        with pytest.raises(WorkflowError, match="expected 0 to"):
+            self.LOOP.with_staleness(-1)

@@ -238,6 +238,17 @@ def test_a_missing_platform_file_is_named(tmp_path: Path) -> None:
         platform_named("none.yaml", folder=tmp_path)
 
 
+def test_an_allocation_of_other_size_has_nodes_like_these() -> None:
+    summit = platform_named("summit:4")
+    assert summit.with_nodes(2) == platform_named("summit:2")
+    grown = summit.with_nodes(9)
+    assert (grown.name, grown.cores, grown.gpus) == ("summit:9", 9 * 168, 54)
+    odd = Platform("odd", (Node("big", 8, 1, 0), Node("small", 2, 0, 0))).with_nodes(3)
+    assert [(node.name, node.cores) for node in odd.nodes] == [("big", 8), ("small", 2), ("n2", 8)]
+    with pytest.raises(WorkflowError, match="nodes: expected 1 to"):
+        summit.with_nodes(0)
+
+
 def test_a_task_that_fits_nowhere_is_refused_by_name() -> None:
     platform = platform_named("polaris:2")
     for resources in (

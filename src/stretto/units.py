@@ -14,6 +14,7 @@ __all__ = [
     "gpus_to_milli",
     "memory_to_mib",
     "seconds_to_us",
+    "span_to_us",
     "us_to_seconds",
     "whole_number",
 ]
@@ -39,6 +40,9 @@ _MIB_PER_UNIT = {
     "gb": 1e9 / 2**20,
     "tb": 1e12 / 2**20,
 }
+_NUMBER = r"(\d+(?:\.\d+)?)"
+_SPAN = re.compile(rf"(?:{_NUMBER}d)?(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s?)?")
+_CLOCK = re.compile(r"\d+:[0-5]?\d(?::[0-5]?\d(?:\.\d+)?)?")
 _MEMORY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*")
 
 
@@ -57,6 +61,36 @@ def seconds_to_us(seconds: float) -> int:
     if not 0 <= seconds <= LONGEST_SECONDS:
         raise WorkflowError(f"expected 0 to {LONGEST_SECONDS} seconds, found {seconds}")
     return round(seconds * US_PER_SECOND)
+
+
+def span_to_us(span: float | str) -> int:
+    """Return a span of time as whole microseconds.
+
+    Parameters
+    ----------
+    span
+        Seconds as a number; or text such as ``"90"``, ``"90s"``, ``"2h30m"``, ``"1:30:00"``.
+
+    Raises
+    ------
+    WorkflowError
+        If it is none of these, or beyond ten years.
+    """
+    if not isinstance(span, str):
+        return seconds_to_us(span)
+    text = span.strip().lower()
+    if clock := _CLOCK.fullmatch(text):
+        parts = [float(one) for one in clock[0].split(":")]
+        return seconds_to_us(sum(one * 60**power for power, one in enumerate(reversed(parts))))
+    match = _SPAN.fullmatch(text)
+    if match is None or not text:
+        raise WorkflowError(
+            f"expected seconds, or text such as 90s, 2h30m or 1:30:00, found {span!r}"
+        )
+    factors = (86_400, 3600, 60, 1)
+    return seconds_to_us(
+        sum(float(one) * factor for one, factor in zip(match.groups(), factors, strict=True) if one)
+    )
 
 
 def us_to_seconds(us: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stretto.errors import WorkflowError
 from stretto.resources import Resources
@@ -81,6 +81,22 @@ class Platform:
     def gpus(self) -> int:
         """GPUs of all nodes."""
         return sum(node.gpus for node in self.nodes)
+
+    def with_nodes(self, count: int) -> Platform:
+        """Return an allocation of `count` nodes like these: its first ones, or these repeated."""
+        if not 1 <= count <= MOST_NODES:
+            raise WorkflowError(f"expected 1 to {MOST_NODES} nodes, found {count}", path=("nodes",))
+        if count == len(self.nodes):
+            return self
+        nodes = tuple(
+            replace(self.nodes[at % len(self.nodes)], name=f"n{at}")
+            if at >= len(self.nodes)
+            else self.nodes[at]
+            for at in range(count)
+        )
+        base, _, number = self.name.rpartition(":")
+        name = base if base and number.isdigit() else self.name
+        return Platform(f"{name}:{count}", nodes, self.local)
 
 
 def ranks_on(node: Node, shape: Resources) -> int:

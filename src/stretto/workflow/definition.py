@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from stretto.errors import WorkflowError
+from stretto.errors import WorkflowError, under_key
+from stretto.units import whole_number
 from stretto.workflow.dependencies import Dependency, Pattern
-from stretto.workflow.durations import Duration, duration_of
+from stretto.workflow.durations import Constant, Duration, duration_of
 from stretto.workflow.task_set import MOST_TASKS, TaskSet, check_name
 
 __all__ = ["Workflow"]
@@ -112,10 +114,53 @@ class Workflow:
             except WorkflowError as error:
                 raise error.within("durations", name) from None
         task_sets = [
-            _with_duration(task_set, replaced.get(task_set.name, task_set.duration))
+            _changed(task_set, duration=replaced.get(task_set.name, task_set.duration))
             for task_set in self.task_sets
         ]
         return self._replaced(task_sets=task_sets)
+
+    def at_means(self) -> Workflow:
+        """Return the same workflow with every known duration replaced by its mean."""
+        return self._replaced(
+            task_sets=[
+                _changed(one, duration=one.duration and Constant(one.duration.mean_us))
+                for one in self.task_sets
+            ]
+        )
+
+    def with_tasks(self, tasks: Mapping[str, int]) -> Workflow:
+        """Return the same workflow with other numbers of tasks in some sets.
+
+        Raises
+        ------
+        WorkflowError
+            If a set is not there, or a pattern does not fit the new numbers.
+        """
+        known = {task_set.name for task_set in self.task_sets}
+        for name, count in tasks.items():
+            if name not in known:
+                raise WorkflowError(f"there is no task set {name!r}", path=("tasks",))
+            under_key("tasks", partial(whole_number, name, least=1, most=MOST_TASKS), count)
+        return self._replaced(
+            task_sets=[
+                _changed(one, tasks=tasks.get(one.name, one.tasks)) for one in self.task_sets
+            ]
+        )
+
+    def with_staleness(self, staleness: int) -> Workflow:
+        """Return the same workflow with this staleness wherever a previous iteration is used."""
+        return self._replaced(
+            task_sets=[
+                _changed(
+                    task_set,
+                    after=tuple(
+                        replace(one, staleness=staleness) if one.previous else one
+                        for one in task_set.after
+                    ),
+                )
+                for task_set in self.task_sets
+            ]
+        )
 
     def with_iterations(self, iterations: int) -> Workflow:
         """Return the same workflow with another number of iterations."""
@@ -134,11 +179,11 @@ class Workflow:
         )
 
 
-def _with_duration(task_set: TaskSet, duration: Duration | None) -> TaskSet:
+def _changed(task_set: TaskSet, **changes: object) -> TaskSet:
+    """Return a copy with other values, which are already what the slots hold."""
     copy = object.__new__(TaskSet)
     for slot in TaskSet.__slots__:
-        object.__setattr__(copy, slot, getattr(task_set, slot))
-    object.__setattr__(copy, "duration", duration)
+        object.__setattr__(copy, slot, changes.get(slot, getattr(task_set, slot)))
     return copy
 
 
