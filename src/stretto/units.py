@@ -10,6 +10,7 @@ from stretto.errors import WorkflowError
 __all__ = [
     "GPU_MILLI",
     "US_PER_SECOND",
+    "check_name",
     "counted",
     "gpus_to_milli",
     "memory_to_mib",
@@ -43,6 +44,7 @@ _MIB_PER_UNIT = {
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _SPAN = re.compile(rf"(?:{_NUMBER}d)?(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s?)?")
 _CLOCK = re.compile(r"\d+:[0-5]?\d(?::[0-5]?\d(?:\.\d+)?)?")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _MEMORY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*")
 
 
@@ -166,3 +168,20 @@ def whole_number(name: str, value: object, least: int, most: int) -> int:
     if not least <= value <= most:
         raise WorkflowError(f"expected {least} to {most}, found {value}", path=(name,))
     return value
+
+
+def check_name(name: object, *, key: str = "name") -> str:
+    """Return `name` if it can name a workflow, a task set or a resource; it may name files too.
+
+    Raises
+    ------
+    WorkflowError
+        If it cannot; its path is `key`.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise WorkflowError(
+            "expected up to 64 letters, digits, _ or -, beginning with a letter or _, "
+            f"found {name!r}",
+            path=(key,),
+        )
+    return name

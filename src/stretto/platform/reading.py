@@ -17,11 +17,10 @@ from stretto.errors import WorkflowError
 from stretto.platform.local import local_platform
 from stretto.platform.nodes import MOST_NODES, Node, Platform
 from stretto.platform.presets import PRESETS, preset_platform
-from stretto.units import memory_to_mib
+from stretto.units import check_name, memory_to_mib
 from stretto.workflow import Workflow
 from stretto.workflow.documents import FORMATS, read_document
 from stretto.workflow.schema import Form, Memory, filled
-from stretto.workflow.task_set import check_name
 
 __all__ = ["platform_for", "platform_named", "read_platform"]
 

@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from stretto.errors import WorkflowError, under_key
-from stretto.units import whole_number
+from stretto.units import check_name, whole_number
 from stretto.workflow.dependencies import Dependency, Pattern
 from stretto.workflow.durations import Constant, Duration, duration_of
-from stretto.workflow.task_set import MOST_TASKS, TaskSet, check_name
+from stretto.workflow.task_set import MOST_TASKS, TaskSet
 
 __all__ = ["Workflow"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from stretto.errors import WorkflowError, under_key
 from stretto.resources import Resources
-from stretto.units import seconds_to_us, whole_number
+from stretto.units import check_name, seconds_to_us, whole_number
 from stretto.workflow.dependencies import Dependency, dependencies_of
 from stretto.workflow.durations import Duration, duration_of
 from stretto.workflow.templates import check_template, inputs_in
@@ -25,7 +25,6 @@ MOST_RETRIES = 100
 DEEPEST_ARGUMENT = 16
 """Limit on how deep lists and mappings lie in one another in an argument."""
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 
@@ -133,17 +132,6 @@ class TaskSet:
         _set(self, "timeout_us", under_key("timeout", _timeout, timeout))
         _set(self, "retries", whole_number("retries", retries, 0, MOST_RETRIES))
         _check_inputs(self)
-
-
-def check_name(name: object) -> str:
-    """Return `name` if it can name a workflow or a task set, which also names files."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise WorkflowError(
-            "expected up to 64 letters, digits, _ or -, beginning with a letter or _, "
-            f"found {name!r}",
-            path=("name",),
-        )
-    return name
 
 
 def _timeout(seconds: float | None) -> int | None:
