@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from stretto.analysis.checker import check, violations
+from stretto.platform import Node, Platform
 from stretto.resources import Resources
 from stretto.trace import Kind, Note, Outcome
 from stretto.workflow import TaskSet, Workflow
@@ -149,6 +150,60 @@ def test_what_is_released_is_free_at_that_instant():
 )
 def test_a_placement_is_exactly_what_is_needed_and_exists(placement, words):
     told(changed(loop(), 0, placement=placement), "work[0].0", words)
+
+
+SHARED = Workflow(
+    "shared",
+    [
+        TaskSet(
+            "t", tasks=3, resources=Resources(cores=0, ranks=2, named={"licence": 2}), duration=1
+        )
+    ],
+)
+LICENCES = Platform("p", (Node("n0", 4, 0, 0, (("licence", 6),)), Node("n1", 4, 0, 0)))
+
+
+def shared(*starts, on=LICENCES):
+    """Return attempts of a second, each on four of the six licences of the first node."""
+    lies = (slot([], ranks=2, named={"licence": 4}),)
+    rows = [Attempt(task, at, at, at + 1, lies) for task, at in enumerate(starts)]
+    return made(SHARED, on, rows)
+
+
+def test_a_named_resource_of_a_node_is_not_exceeded():
+    check(shared(0, 1, 2))
+    told(shared(0, 0.5, 2), "t[0].1 started at 0.5 s on the named licence held by others")
+    assert len(violations(shared(0, 0.5, 2))) == 1
+    # Two slots of one attempt count together.
+    halves = (slot([], named={"licence": 2}), slot([], named={"licence": 2}))
+    check(changed(shared(0, 1, 2), 1, placement=halves))
+    told(changed(shared(0, 0.5, 2), 1, placement=halves), "t[0].1 started", "the named licence")
+
+
+def test_a_named_resource_lies_where_there_is_some():
+    elsewhere = (slot([], ranks=2, named={"licence": 4}, node=1),)
+    told(changed(shared(0, 1, 2), 2, placement=elsewhere), "t[0].2", "the named licence")
+    # A resource that is called like another kind is still told from it.
+    memory = Workflow("m", [TaskSet("t", resources=Resources(named={"memory": 1}), duration=1)])
+    lies = (slot([0], named={"memory": 1}),)
+    told(made(memory, LICENCES, [Attempt(0, 0, 0, 1, lies)]), "on the named memory held by others")
+
+
+@pytest.mark.parametrize(
+    "named",
+    [None, {"licence": 2}, {"licence": 5}, {"fpga": 4}, {"licence": 4, "fpga": 1}],
+)
+def test_what_is_held_of_named_resources_is_exactly_what_is_needed(named):
+    lies = (slot([], ranks=2, named=named),)
+    told(changed(shared(0, 1, 2), 0, placement=lies), "t[0].0 lies wrong", "for 2 ranks of")
+    twice = slot([], ranks=2, named={"licence": 4})
+    twice = twice._replace(named=twice.named * 2)
+    told(changed(shared(0, 1, 2), 0, placement=(twice,)), "t[0].0 lies wrong")
+
+
+def test_a_run_takes_no_less_than_the_area_of_a_named_resource():
+    # 12 licence seconds on six licences, in a second.
+    told(shared(0, 0, 0), "less than the area of the named licence of 1999999 us")
 
 
 def test_nodes_of_ranks_are_in_order():

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stretto.errors import WorkflowError
-from stretto.resources import Resources
+from stretto.platform import Node
+from stretto.resources import MOST_NAMED, MOST_OF_NAMED, Resources
 from stretto.units import (
     gpus_to_milli,
     memory_to_mib,
@@ -110,9 +111,44 @@ def test_equal_needs_are_one_shape() -> None:
     assert str(one) == "2 ranks of 4 cores, 0.5 GPU, 1024 MiB"
 
 
+def test_named_needs_are_part_of_the_shape_whatever_their_order() -> None:
+    one = Resources(cores=2, named={"licence": 1, "fpga": 3, "none": 0})
+    assert one == Resources(cores=2, named={"fpga": 3, "licence": 1})
+    assert hash(one) == hash(Resources(cores=2, named={"fpga": 3, "licence": 1}))
+    assert one != Resources(cores=2, named={"fpga": 3}) != Resources(cores=2)
+    assert Resources(cores=2) < Resources(cores=2, named={"fpga": 3}) < one
+    assert one.named == (("fpga", 3), ("licence", 1))
+    assert str(one) == "2 cores, 3 fpga, 1 licence"
+    assert str(Resources(cores=0, ranks=2, named={"r1": 4})) == "2 ranks of 0 cores, 4 r1"
+
+
+@pytest.mark.parametrize(
+    ("named", "path"),
+    [
+        (5, ("named",)),
+        ("licence", ("named",)),
+        ([("licence", 1, 2)], ("named",)),
+        ({"licence": -1}, ("named", "licence")),
+        ({"licence": 1.0}, ("named", "licence")),
+        ({"licence": True}, ("named", "licence")),
+        ({"licence": MOST_OF_NAMED + 1}, ("named", "licence")),
+        ({"a licence": 1}, ("named", "a licence")),
+        ({5: 1}, ("named", "5")),
+        ([("licence", 1), ("licence", 1)], ("named", "licence")),
+        ({f"r{number}": 1 for number in range(MOST_NAMED + 1)}, ("named",)),
+    ],
+)
+def test_named_amounts_that_cannot_be_are_refused_by_name(named: Any, path: Any) -> None:
+    for make in (lambda: Resources(named=named), lambda: Node("n", 1, 0, 0, named)):
+        with pytest.raises(WorkflowError) as caught:
+            make()
+        assert caught.value.path == path
+
+
 @pytest.mark.parametrize(
     ("needs", "key"),
     [
+        ({"cores": 0, "named": {"licence": 0}}, "cores"),
         ({"cores": -1}, "cores"),
         ({"cores": 0}, "cores"),
         ({"cores": 1.0}, "cores"),

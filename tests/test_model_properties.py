@@ -13,7 +13,7 @@ from stretto.platform import Node, Platform, bits
 from stretto.resources import Resources
 from stretto.workflow import Dependency, TaskSet, Workflow, expand
 
-PLATFORM = Platform("small", tuple(Node(f"n{i}", 8, 2, 64) for i in range(3)))
+PLATFORM = Platform("small", tuple(Node(f"n{i}", 8, 2, 64, (("licence", i),)) for i in range(3)))
 SHAPES = [
     Resources(cores=1),
     Resources(cores=5),
@@ -21,6 +21,7 @@ SHAPES = [
     Resources(cores=1, gpus=0.3),
     Resources(cores=3, ranks=4),
     Resources(cores=1, memory=40),
+    Resources(cores=0, named={"licence": 1}),
 ]
 
 

@@ -52,6 +52,24 @@ class TestPlacement:
     def test_memory_counts(self):
         assert room(NODES, Resources(memory=400)) == 4
 
+    def test_named_resources_count(self):
+        nodes = (
+            Node("a", 10, 2, 1000, (("fpga", 1), ("licence", 5))),
+            Node("b", 10, 2, 1000, (("licence", 1),)),
+        )
+        named = empty_nodes(Platform("named", nodes))
+        assert room(named, Resources(cores=0, named={"licence": 1})) == 6
+        assert room(named, Resources(cores=4, named={"licence": 1})) == 3
+        assert room(named, Resources(cores=0, named={"licence": 2})) == 2
+        assert room(named, Resources(named={"fpga": 1, "licence": 1}, ranks=2)) == 0
+        pair = [Load(Resources(named={"licence": 2}), 2), Load(Resources(named={"licence": 1}), 2)]
+        assert fits(named, pair)
+        assert not fits(named, [*pair, Load(Resources(named={"licence": 1}), 1)])
+        # By sums there is one left of each, but on different nodes.
+        assert not fits(named, [*pair[:1], Load(Resources(named={"fpga": 1, "licence": 2}), 1)])
+        # Tasks of ten cores on the first node would leave no cores beside its FPGA.
+        assert fits(named, [Load(Resources(cores=10), 1), Load(Resources(named={"fpga": 1}), 1)])
+
     def test_tasks_that_need_gpus_are_placed_first(self):
         # Eight-core tasks on the first nodes would leave no cores beside the GPUs there.
         assert fits(NODES, [Load(Resources(cores=8), 2), Load(Resources(cores=1, gpus=1), 4)])
@@ -83,6 +101,15 @@ class TestDOARes:
         needs = [(1, Resources(cores=1 + (i > 15))) for i in range(EXACT_BRANCHES + 20)]
         assert together(*needs) == 16 + 2 - 1
 
+    def test_shares_of_named_resources_count_too(self):
+        one = Platform("one", (Node("n", 100, 0, 0, (("licence", 20),)),))
+        few = [Resources(cores=2, named={"licence": 1})] * 20
+        # The first has fewest cores, but all of the licences.
+        shapes = [Resources(named={"licence": 20}), *few]
+        sets = [TaskSet(f"s{at}", resources=shape) for at, shape in enumerate(shapes)]
+        assert len(sets) > EXACT_BRANCHES
+        assert model_of(Workflow("together", sets), one).doa_res == 20 - 1
+
     def test_only_sets_of_one_rank_count(self):
         sets = [
             TaskSet("a", resources=Resources(cores=10)),
@@ -101,6 +128,13 @@ class TestTimes:
         model = model_of(workflow, TWO)
         assert model.t_seq_us == model.t_async_us == 30_000_000
         assert model.bounds.cores_us == 22_500_000
+
+    def test_named_resources_take_waves(self):
+        one = Platform("one", (Node("n", 0, 0, 0, (("licence", 7),)),))
+        shape = Resources(cores=0, named={"licence": 2})
+        workflow = Workflow("waves", [TaskSet("a", tasks=10, resources=shape, duration=10)])
+        assert waves(workflow, one) == (4,)
+        assert model_of(workflow, one).t_seq_us == 40_000_000
 
     def test_a_diamond_takes_its_longer_arm(self):
         sets = [

@@ -303,6 +303,49 @@ class TestPlacement:
         assert launched(state) == [0, 1]
         assert "200 MiB free" in why(state, 2)
 
+    def test_named_resources_limit_too(self) -> None:
+        nodes = (Node("n0", 8, 0, 0, (("fpga", 1), ("licence", 5))), Node("n1", 8, 0, 0))
+        state = state_of(
+            TaskSet("a", tasks=3, resources=Resources(cores=1, named={"licence": 2}), duration=9),
+            TaskSet("b", tasks=2, resources=Resources(cores=0, named={"fpga": 1, "licence": 1})),
+            nodes=nodes,
+        )
+        one, other, third = decide(state, 0)
+        assert one.placement == (Slot(0, 0b01, 0, 0, 0, 1, (("licence", 2),)),)
+        assert other.placement == (Slot(0, 0b10, 0, 0, 0, 1, (("licence", 2),)),)
+        assert third.placement == (Slot(0, 0, 0, 0, 0, 1, (("fpga", 1), ("licence", 1))),)
+        assert [state.slots.free_named(0, name) for name in ("fpga", "licence")] == [0, 0]
+        assert why(state, 2) == (
+            "It is ready and needs 1 core, 2 licence; 0 tasks before it; the freest node that "
+            "suits it has 6 cores, 0 whole GPUs, 0 MiB and 0 licence free."
+        )
+        finish(state, 3)
+        assert launched(state, 1) == [4]
+        finish(state, 0)
+        assert launched(state, 2) == [2]
+        finish(state, 1, 2, 4)
+        assert [state.slots.free_named(0, name) for name in ("fpga", "licence")] == [1, 5]
+
+    def test_ranks_take_named_resources_where_they_lie(self) -> None:
+        nodes = (Node("n0", 4, 0, 0, (("licence", 5),)), Node("n1", 4, 0, 0, (("licence", 2),)))
+        wide = TaskSet("wide", tasks=2, resources=Resources(ranks=3, named={"licence": 2}))
+        state = state_of(wide, nodes=nodes)
+        (one,) = decide(state, 0)
+        assert one.placement == (
+            Slot(0, 0b11, 0, 0, 0, 2, (("licence", 4),)),
+            Slot(1, 0b1, 0, 0, 0, 1, (("licence", 2),)),
+        )
+        finish(state, 0)
+        assert launched(state, 1) == [1]
+
+    def test_a_named_resource_is_not_taken_twice(self) -> None:
+        state = state_of(TaskSet("a", tasks=2), nodes=(Node("n0", 4, 0, 0, (("licence", 3),)),))
+        state.apply(Launched(0, 1, 0, (Slot(0, 0b1, 0, 0, 0, 1, (("licence", 2),)),), 0))
+        for core, name in enumerate(("licence", "fpga"), start=1):
+            held = Slot(0, 1 << core, 0, 0, 0, 1, ((name, 2),))
+            with pytest.raises(AssertionError, match=f"{name} of node 0 taken twice"):
+                state.slots.take((held,))
+
     def test_a_scattered_rest_is_used(self) -> None:
         thin = TaskSet("thin", tasks=4, duration=9)
         wide = TaskSet("wide", resources=Resources(cores=2), duration=1)

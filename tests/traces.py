@@ -41,6 +41,7 @@ def slot(
     gpu_milli: int = 1000,
     memory_mib: int = 0,
     ranks: int = 1,
+    named: Mapping[str, int] | None = None,
 ) -> Slot:
     """Return a slot with these cores and GPUs by number."""
     cores, gpus = list(cores), list(gpus)
@@ -51,6 +52,7 @@ def slot(
         gpu_milli if gpus else 0,
         memory_mib,
         ranks,
+        tuple((named or {}).items()),
     )
 
 

@@ -11,6 +11,9 @@ from stretto.resources import Resources
 from stretto.simulator import DrawnWorld
 from stretto.workflow import Dependency, Expansion, Pattern, TaskSet, Workflow
 
+NAMED = st.tuples(
+    *(st.tuples(st.just(name), st.sampled_from([0, 0, 2, 5])) for name in ("fpga", "licence"))
+)
 NOISY = st.fixed_dictionaries({"mean": st.integers(1, 20), "sd": st.integers(0, 9)})
 
 
@@ -18,22 +21,30 @@ NOISY = st.fixed_dictionaries({"mean": st.integers(1, 20), "sd": st.integers(0, 
 def platforms(draw: st.DrawFn) -> Platform:
     nodes = draw(
         st.lists(
-            st.tuples(st.integers(1, 9), st.integers(0, 3), st.integers(0, 64)),
+            st.tuples(
+                st.integers(1, 9),
+                st.integers(0, 3),
+                st.integers(0, 64),
+                st.one_of(st.just(()), NAMED),
+            ),
             min_size=1,
             max_size=4,
         )
     )
     return Platform(
         "drawn",
-        tuple(Node(f"n{i}", cores, gpus, mib) for i, (cores, gpus, mib) in enumerate(nodes)),
+        tuple(Node(f"n{number}", *offers) for number, offers in enumerate(nodes)),
     )
 
 
 @st.composite
 def shapes(draw: st.DrawFn, platform: Platform) -> Resources:
     """Needs that the platform can meet."""
+    offered = sorted({pair for node in platform.nodes for pair in node.named})
+    named = {name: draw(st.integers(0, amount)) for name, amount in offered}
     shape = Resources(
-        cores=draw(st.integers(1, 6)),
+        named=named,
+        cores=draw(st.integers(0 if any(named.values()) else 1, 6)),
         gpus=draw(st.sampled_from([0, 0, 0.25, 0.5, 0.4, 1, 2])),
         memory=draw(st.sampled_from([0, 0, 1, 16])),
         ranks=draw(st.sampled_from([1, 1, 1, 2, 3])),

@@ -2,7 +2,7 @@
 
 Every start grants its slots and every end releases them.  Sorted by the thing held and by time,
 releases before grants of the same instant, the running sum is what is held of each thing: a core
-(one attempt at a time), a GPU (1000 thousandths), the memory of a node.
+(one attempt at a time), a GPU (1000 thousandths), the memory of a node, a named resource of a node.
 """
 
 from __future__ import annotations
@@ -73,6 +73,9 @@ def _slot_misfit(shape: Resources, slot: Slot, platform: Platform) -> str | None
         return f"{slot.gpu_milli} thousandths of a GPU for ranks of {shape.gpus_milli}"
     if slot.memory_mib != slot.ranks * shape.memory_mib:
         return f"{slot.memory_mib} MiB for {slot.ranks} ranks of {shape.memory_mib} MiB"
+    needed = {name: slot.ranks * amount for name, amount in shape.named}
+    if dict(slot.named) != needed or len(slot.named) != len(needed):
+        return f"{dict(slot.named)} for {slot.ranks} ranks of {dict(shape.named)}"
     return None
 
 
@@ -109,7 +112,23 @@ def overfull(trace: Trace, *, without: Sequence[int] = ()) -> dict[str, list[int
         "a core": _beyond(trace, core, row[of_core], one, one),
         "a GPU": _beyond(trace, gpu, row[of_gpu], milli[of_gpu], whole),
         "memory": _beyond(trace, node, row, memory, room[node]),
+        **_overfull_named(trace, slots),
     }
+
+
+def _overfull_named(trace: Trace, slots: Sequence[tuple[int, Slot]]) -> dict[str, list[int]]:
+    """Return the rows that at some instant hold more of a named resource than their node has."""
+    uses: dict[str, list[tuple[int, int, int]]] = {}
+    for row, slot in slots:
+        for name, amount in slot.named:
+            uses.setdefault(name, []).append((slot.node, row, amount))
+    found = {}
+    for name, used in sorted(uses.items()):
+        node, row, amount = np.array(used, dtype=np.int64).T
+        has = [dict(each.named).get(name, 0) for each in trace.platform.nodes]
+        room = np.array(has, dtype=np.int64)
+        found[f"the named {name}"] = _beyond(trace, node, row, amount, room[node])
+    return found
 
 
 def _flat(keys: Sequence[Sequence[int]]) -> tuple[Column, Column]:

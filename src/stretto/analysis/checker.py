@@ -8,7 +8,8 @@ attempts broke it:
 - attempts of a task are numbered from 1, one after another, none after it has finished, and no
   more of them failed than its retries allow since the run was last resumed;
 - an attempt lies on exactly what its set needs, on cores and GPUs that exist;
-- no core is held twice at any instant, no GPU beyond all of it, no node's memory beyond all of it;
+- no core is held twice at any instant, no GPU beyond all of it, no node's memory and no named
+  resource of it beyond all there is;
 - nothing is launched before what it waits for has finished: own inputs, whole sets or stages,
   as the mode says; carried input is as old as recorded, and no older than allowed;
 - a complete run took no less than its critical path and its area, and no more than all of its
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 
 from stretto.analysis.allocation import misfits, overfull
 from stretto.analysis.serials import Serials, attempt_name, serials
-from stretto.analysis.usage import amounts, held
+from stretto.analysis.usage import amounts, held, named_amounts
 from stretto.analysis.waits import critical_path_us, free_us, given_us, stage_of
 from stretto.trace import UNKNOWN_US, Outcome, Trace
 from stretto.units import GPU_MILLI, us_to_seconds
@@ -321,10 +322,18 @@ def _bounds(view: _View) -> list[str]:
 def _areas_us(trace: Trace) -> dict[str, int]:
     """Return how long the whole allocation needs for what was held, rounded down."""
     rows, started_us, ended_us = held(trace)
-    totals = (trace.platform.cores, trace.platform.gpus * GPU_MILLI)
+    cores, gpus_milli = amounts(trace)
+    kinds = [
+        ("cores", cores, trace.platform.cores),
+        ("GPUs", gpus_milli, trace.platform.gpus * GPU_MILLI),
+        *(
+            (f"named {name}", amount, trace.platform.named_total(name))
+            for name, amount in named_amounts(trace).items()
+        ),
+    ]
     spans_us = (ended_us - started_us).astype(np.float64)
     return {
         f"area of the {name}": int(float(amount[rows] @ spans_us) / total * (1 - 1e-9))
-        for name, amount, total in zip(("cores", "GPUs"), amounts(trace), totals, strict=True)
+        for name, amount, total in kinds
         if total
     }

@@ -24,6 +24,7 @@ __all__ = [
     "Utilisation",
     "amounts",
     "held",
+    "named_amounts",
     "steps",
     "usage",
     "utilisation",
@@ -128,6 +129,19 @@ def amounts(trace: Trace) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         sum(slot.gpus.bit_count() * slot.gpu_milli for slot in slots) for slots in trace.placements
     ]
     return np.array(cores, dtype=np.int64), np.array(gpus_milli, dtype=np.int64)
+
+
+def named_amounts(trace: Trace) -> dict[str, NDArray[np.int64]]:
+    """Return, by name, what each row holds of the named resources that the workflow needs.
+
+    Each of shape ``(attempts,)``.
+    """
+    names = {name for one in trace.workflow.task_sets for name, _ in one.resources.named}
+    held_by_name = {
+        name: [sum(dict(slot.named).get(name, 0) for slot in slots) for slots in trace.placements]
+        for name in sorted(names)
+    }
+    return {name: np.array(amount, dtype=np.int64) for name, amount in held_by_name.items()}
 
 
 def usage(trace: Trace) -> Usage:

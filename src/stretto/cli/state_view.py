@@ -97,6 +97,7 @@ def _told(event: Event) -> str:
             where = "; ".join(
                 f"node {slot.node} cores {mask_to_text(slot.cores) or '–'}"
                 + (f" GPUs {mask_to_text(slot.gpus)}" if slot.gpus else "")
+                + "".join(f" {name} {amount}" for name, amount in slot.named)
                 for slot in placement
             )
             used = "".join(

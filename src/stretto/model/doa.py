@@ -11,13 +11,14 @@ on the nodes together inside one rank, - 1.  ``WLA`` is the smaller of both (Eq.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
+from math import prod
 
 from stretto.model.antichain import width
 from stretto.model.branches import Branch
 from stretto.model.graph import Graph
-from stretto.model.packing import Load, NodeGroup, empty_nodes, placed
+from stretto.model.packing import Load, NodeGroup, empty_nodes, named_sums, placed
 from stretto.platform import Platform
 from stretto.resources import Resources
 from stretto.units import GPU_MILLI
@@ -92,7 +93,12 @@ def _bundles_by_rank(
 def _most_together(nodes: Sequence[NodeGroup], bundles: Sequence[Bundle]) -> int:
     """Return how many of these bundles lie on the nodes together, at most."""
     able = [one for one in bundles if placed(nodes, one) is not None]
-    able.sort(key=lambda one: _share(nodes, one))
+    totals = (
+        sum(group.nodes * group.cores for group in nodes),
+        sum(group.nodes * len(group.gpus_milli) for group in nodes) * GPU_MILLI,
+        named_sums((group.named, group.nodes) for group in nodes),
+    )
+    able.sort(key=lambda one: _share(totals, one))
     most = _fewest_resources_first(nodes, able)
     if len(able) > EXACT_BRANCHES:
         return most
@@ -127,10 +133,21 @@ def _joined(bundles: Sequence[Bundle]) -> list[Load]:
     return [load for bundle in bundles for load in bundle]
 
 
-def _share(nodes: Sequence[NodeGroup], bundle: Bundle) -> tuple[int, Bundle]:
-    """Return the larger of the shares of cores and of GPUs, over one denominator, for sorting."""
-    all_cores = sum(group.nodes * group.cores for group in nodes)
-    all_gpus_milli = sum(group.nodes * len(group.gpus_milli) for group in nodes) * GPU_MILLI
-    cores = sum(load.tasks * load.shape.ranks * load.shape.cores for load in bundle)
-    gpus_milli = sum(load.tasks * load.shape.ranks * load.shape.gpus_milli for load in bundle)
-    return max(cores * max(all_gpus_milli, 1), gpus_milli * max(all_cores, 1)), bundle
+def _share(totals: tuple[int, int, Mapping[str, int]], bundle: Bundle) -> tuple[int, Bundle]:
+    """Return the largest share of any resource, over one denominator, for sorting.
+
+    Parameters
+    ----------
+    totals
+        What all nodes have: cores, thousandths of GPUs, and amounts of named resources.
+    """
+    cores, gpus_milli, named = totals
+    ranks = [(load.shape, load.tasks * load.shape.ranks) for load in bundle]
+    needed = named_sums((shape.named, count) for shape, count in ranks)
+    shares = [
+        (sum(shape.cores * count for shape, count in ranks), cores),
+        (sum(shape.gpus_milli * count for shape, count in ranks), gpus_milli),
+        *((needed[name], total) for name, total in named.items()),
+    ]
+    whole = prod(max(total, 1) for _, total in shares)
+    return max(need * (whole // max(total, 1)) for need, total in shares), bundle

@@ -1,21 +1,22 @@
 """Whether task sets lie on the nodes together: placement, not sums.
 
-Kinds of tasks are placed one after the other, those that need most GPUs first, then most cores,
-each on the first nodes that have room (*first fit*).  Nodes in the same state are one group with a
-count, so ten thousand nodes cost no more than one.  Yes is proven by the placement that was found;
-no may be wrong where only a cleverer placement exists.
+Kinds of tasks are placed one after the other, those that need most GPUs first, then those that need
+named resources, then most cores, each on the first nodes that have room (*first fit*).  Nodes in
+the same state are one group with a count, so ten thousand nodes cost no more than one.  Yes is
+proven by the placement that was found; no may be wrong where only a cleverer placement exists.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from stretto.platform import Platform
-from stretto.resources import Resources
+from stretto.resources import Amounts, Resources
 from stretto.units import GPU_MILLI
 
-__all__ = ["Load", "NodeGroup", "empty_nodes", "placed", "room"]
+__all__ = ["Load", "NodeGroup", "empty_nodes", "named_sums", "placed", "room"]
 
 
 class Load(NamedTuple):
@@ -28,24 +29,26 @@ class Load(NamedTuple):
 class NodeGroup(NamedTuple):
     """Nodes in the same state: how many, and what is free on each.
 
-    `gpus_milli` are the free thousandths of every GPU, ascending.
+    `gpus_milli` are the free thousandths of every GPU, ascending; `named` are the free amounts of
+    named resources, sorted by name.
     """
 
     nodes: int
     cores: int
     memory_mib: int
     gpus_milli: tuple[int, ...]
+    named: Amounts = ()
 
 
 def empty_nodes(platform: Platform) -> tuple[NodeGroup, ...]:
     """Return the nodes of an empty platform in groups, in the order of their first nodes."""
-    counts: dict[tuple[int, int, int], int] = {}
+    counts: dict[tuple[int, int, int, Amounts], int] = {}
     for node in platform.nodes:
-        kind = (node.cores, node.memory_mib, node.gpus)
+        kind = (node.cores, node.memory_mib, node.gpus, node.named)
         counts[kind] = counts.get(kind, 0) + 1
     return tuple(
-        NodeGroup(count, cores, memory_mib, (GPU_MILLI,) * gpus)
-        for (cores, memory_mib, gpus), count in counts.items()
+        NodeGroup(count, cores, memory_mib, (GPU_MILLI,) * gpus, named)
+        for (cores, memory_mib, gpus, named), count in counts.items()
     )
 
 
@@ -72,12 +75,23 @@ def placed(nodes: Sequence[NodeGroup], loads: Iterable[Load]) -> Sequence[NodeGr
     return left
 
 
-def _need(shape: Resources) -> tuple[int, int, int, int]:
-    return shape.gpus_milli, shape.cores, shape.memory_mib, shape.ranks
+def named_sums(amounts: Iterable[tuple[Amounts, int]]) -> Counter[str]:
+    """Return the sum by name of amounts of named resources, each with how often it counts."""
+    sums = Counter[str]()
+    for named, count in amounts:
+        for name, amount in named:
+            sums[name] += count * amount
+    return sums
+
+
+def _need(shape: Resources) -> tuple[int, Amounts, int, int, int]:
+    return shape.gpus_milli, shape.named, shape.cores, shape.memory_mib, shape.ranks
 
 
 def _sums_exceed(nodes: Sequence[NodeGroup], ranks: dict[Resources, int]) -> bool:
     """Return whether the sums alone say no; most answers are this cheap."""
+    offered = named_sums((group.named, group.nodes) for group in nodes)
+    needed = named_sums((shape.named, count) for shape, count in ranks.items())
     return (
         sum(shape.cores * count for shape, count in ranks.items())
         > sum(group.nodes * group.cores for group in nodes)
@@ -85,6 +99,7 @@ def _sums_exceed(nodes: Sequence[NodeGroup], ranks: dict[Resources, int]) -> boo
         > sum(group.nodes * sum(group.gpus_milli) for group in nodes)
         or sum(shape.memory_mib * count for shape, count in ranks.items())
         > sum(group.nodes * group.memory_mib for group in nodes)
+        or any(amount > offered[name] for name, amount in needed.items())
     )
 
 
@@ -116,6 +131,9 @@ def _ranks_on_each(group: NodeGroup, shape: Resources) -> int:
         most.append(group.gpus_milli.count(GPU_MILLI) // (shape.gpus_milli // GPU_MILLI))
     elif shape.gpus_milli:
         most.append(sum(free // shape.gpus_milli for free in group.gpus_milli))
+    if shape.named:
+        free_named = dict(group.named)
+        most += [free_named.get(name, 0) // amount for name, amount in shape.named]
     return min(most)
 
 
@@ -125,6 +143,7 @@ def _with_ranks(group: NodeGroup, shape: Resources, ranks: int) -> NodeGroup:
         cores=group.cores - ranks * shape.cores,
         memory_mib=group.memory_mib - ranks * shape.memory_mib,
         gpus_milli=_gpus_left(group.gpus_milli, shape.gpus_milli, ranks),
+        named=_named_left(group.named, shape.named, ranks),
     )
 
 
@@ -141,3 +160,10 @@ def _gpus_left(gpus_milli: tuple[int, ...], each: int, ranks: int) -> tuple[int,
             free[place] -= here * each
             ranks -= here
     return tuple(sorted(free))
+
+
+def _named_left(named: Amounts, each: Amounts, ranks: int) -> Amounts:
+    if not each:
+        return named
+    taken = dict(each)
+    return tuple((name, amount - ranks * taken.get(name, 0)) for name, amount in named)

@@ -1,12 +1,12 @@
-"""Platforms: nodes with cores, GPUs and memory, and whether a workflow fits on them."""
+"""Platforms: nodes with cores, GPUs, memory and named resources, and what fits on them."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from stretto.errors import WorkflowError
-from stretto.resources import Resources
+from stretto.errors import WorkflowError, under_key
+from stretto.resources import Amounts, Resources, named_amounts
 from stretto.units import GPU_MILLI
 from stretto.workflow import Workflow
 
@@ -31,12 +31,15 @@ class Node:
         GPUs that tasks may use.
     memory_mib
         Memory for tasks in MiB.
+    named
+        Amounts of named resources, as pairs; kept sorted by name, without those that are 0.
     """
 
     name: str
     cores: int
     gpus: int
     memory_mib: int
+    named: Amounts = ()
 
     def __post_init__(self) -> None:
         for key, value, most in (
@@ -46,6 +49,8 @@ class Node:
         ):
             if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
                 raise WorkflowError(f"expected 0 to {most}, found {value!r}", path=(key,))
+        if self.named != ():
+            object.__setattr__(self, "named", under_key("named", named_amounts, self.named))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,10 @@ class Platform:
         """GPUs of all nodes."""
         return sum(node.gpus for node in self.nodes)
 
+    def named_total(self, name: str) -> int:
+        """Return how much of a named resource all nodes have together."""
+        return sum(amount for node in self.nodes for one, amount in node.named if one == name)
+
     def with_nodes(self, count: int) -> Platform:
         """Return an allocation of `count` nodes like these: its first ones, or these repeated."""
         if not 1 <= count <= MOST_NODES:
@@ -110,12 +119,15 @@ def ranks_on(node: Node, shape: Resources) -> int:
         most = min(most, node.gpus * (GPU_MILLI // shape.gpus_milli))
     if shape.memory_mib:
         most = min(most, node.memory_mib // shape.memory_mib)
+    if shape.named:
+        offered = dict(node.named)
+        most = min(most, *(offered.get(name, 0) // amount for name, amount in shape.named))
     return most
 
 
 def check_fits(workflow: Workflow, platform: Platform) -> None:
     """Raise `WorkflowError` if a task of some set can never be placed on this platform."""
-    kinds = Counter((node.cores, node.gpus, node.memory_mib) for node in platform.nodes)
+    kinds = Counter((node.cores, node.gpus, node.memory_mib, node.named) for node in platform.nodes)
     room: dict[Resources, int] = {}
     for task_set in workflow.task_sets:
         shape = task_set.resources
@@ -134,7 +146,12 @@ def check_fits(workflow: Workflow, platform: Platform) -> None:
 def _describe(platform: Platform) -> str:
     largest = max(platform.nodes, key=lambda node: (node.cores, node.gpus, node.memory_mib))
     nodes = len(platform.nodes)
+    most: dict[str, int] = {}
+    for node in platform.nodes:
+        for name, amount in node.named:
+            most[name] = max(most.get(name, 0), amount)
+    named = "".join(f", {amount} {name}" for name, amount in sorted(most.items()))
     return (
         f"{nodes} node{'s' * (nodes != 1)} of up to {largest.cores} cores, "
-        f"{largest.gpus} GPUs, {largest.memory_mib} MiB"
+        f"{largest.gpus} GPUs, {largest.memory_mib} MiB{named}"
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from stretto.resources import Amounts
+
 __all__ = ["Placement", "Slot", "bits"]
 
 
@@ -27,6 +29,8 @@ class Slot(NamedTuple):
         Memory held.
     ranks
         Ranks that lie here.
+    named
+        Amounts held of named resources, all of these ranks together; sorted by name.
     """
 
     node: int
@@ -35,6 +39,7 @@ class Slot(NamedTuple):
     gpu_milli: int
     memory_mib: int
     ranks: int
+    named: Amounts = ()
 
 
 Placement = tuple[Slot, ...]

@@ -70,7 +70,9 @@ def _ready(state: State, task: int) -> str:
     nodes = [number for number, node in enumerate(state.slots.nodes) if ranks_on(node, shape)]
     most = max(nodes, key=lambda node: (*state.slots.free(node), -node))
     cores, gpus, memory_mib = state.slots.free(most)
+    free = [f"{cores} cores", f"{gpus} whole GPUs", f"{memory_mib} MiB"]
+    free += [f"{state.slots.free_named(most, name)} {name}" for name, _ in shape.named]
     return (
         f"It is ready and needs {shape}; {counted(ahead, 'task')} before it; the freest node that "
-        f"suits it has {cores} cores, {gpus} whole GPUs and {memory_mib} MiB free."
+        f"suits it has {', '.join(free[:-1])} and {free[-1]} free."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, assert_never
 
@@ -59,10 +59,7 @@ def event_from_json(values: list[Any]) -> Event:
 def _launched(
     task: int, attempt: int, time_us: int, slots: list[Any], bundle: int, inputs: list[list[Any]]
 ) -> Launched:
-    placement = tuple(
-        Slot(node, mask_from_text(cores), mask_from_text(gpus), *rest)
-        for node, cores, gpus, *rest in slots
-    )
+    placement = tuple(_slot(*slot) for slot in slots)
     return Launched(
         task, attempt, time_us, placement, bundle, tuple((on, age) for on, age in inputs)
     )
@@ -79,11 +76,28 @@ _DECODERS: dict[str, Callable[..., Event]] = {
 }
 
 
+def _slot(
+    node: int,
+    cores: str,
+    gpus: str,
+    gpu_milli: int,
+    memory_mib: int,
+    ranks: int,
+    named: Iterable[tuple[str, int]] = (),
+) -> Slot:
+    held = tuple((name, amount) for name, amount in named)
+    masks = mask_from_text(cores), mask_from_text(gpus)
+    return Slot(node, *masks, gpu_milli, memory_mib, ranks, held)
+
+
 def _placement_to_json(placement: Placement) -> list[list[Any]]:
-    return [
-        [slot.node, mask_to_text(slot.cores), mask_to_text(slot.gpus), *slot[3:]]
-        for slot in placement
-    ]
+    return [_slot_to_json(slot) for slot in placement]
+
+
+def _slot_to_json(slot: Slot) -> list[Any]:
+    node, cores, gpus, *rest, named = slot
+    # Named resources come last, and only where there are any.
+    return [node, mask_to_text(cores), mask_to_text(gpus), *rest, *([named] if named else [])]
 
 
 @lru_cache(maxsize=65536)

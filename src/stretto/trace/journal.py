@@ -68,10 +68,7 @@ class Header:
             "platform": {
                 "name": self.platform.name,
                 "local": self.platform.local,
-                "nodes": [
-                    [node.name, node.cores, node.gpus, node.memory_mib]
-                    for node in self.platform.nodes
-                ],
+                "nodes": [_node_to_json(node) for node in self.platform.nodes],
             },
             "workflow": workflow_to_mapping(self.workflow),
         }
@@ -92,6 +89,12 @@ class Header:
             time_scale=line["time_scale"],
             began=line["began"],
         )
+
+
+def _node_to_json(node: Node) -> list[Any]:
+    # Named resources come last, and only where there are any.
+    rest = [node.named] if node.named else []
+    return [node.name, node.cores, node.gpus, node.memory_mib, *rest]
 
 
 class Journal:
