@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from stretto.errors import WorkflowError
 from stretto.platform import Node, Platform, Slot
+from stretto.resources import Resources
 from stretto.scheduler import (
     Cancelled,
     Event,
@@ -55,8 +57,16 @@ HEADER = Header(
 )
 
 naturals = st.integers(0, 2**53)
+named = st.dictionaries(st.sampled_from(["fpga", "licence", "x"]), naturals, max_size=2)
 slots = st.builds(
-    Slot, naturals, st.integers(0, 2**170), st.integers(0, 255), naturals, naturals, naturals
+    Slot,
+    naturals,
+    st.integers(0, 2**170),
+    st.integers(0, 255),
+    naturals,
+    naturals,
+    naturals,
+    st.one_of(st.just(()), named.map(lambda amounts: tuple(sorted(amounts.items())))),
 )
 inputs = st.lists(st.tuples(st.text(), st.none() | naturals)).map(tuple)
 events: st.SearchStrategy[Event] = st.one_of(
@@ -78,6 +88,15 @@ def test_events_survive_json(event: Event) -> None:
 @given(st.integers(0, 2**200))
 def test_masks_survive_text(mask: int) -> None:
     assert mask_from_text(mask_to_text(mask)) == mask
+
+
+def test_named_resources_stand_in_a_launch_only_where_there_are_any() -> None:
+    plain = ["launched", 0, 1, 5, [[0, "0-1", "", 0, 0, 2]], 3, ()]
+    assert event_to_json(Launched(0, 1, 5, (Slot(0, 0b11, 0, 0, 0, 2),), 3)) == plain
+    held = Launched(0, 1, 5, (Slot(0, 0b11, 0, 0, 0, 2, (("fpga", 1), ("licence", 4))),), 3)
+    written = json.loads(json.dumps(event_to_json(held)))
+    assert written[4] == [[0, "0-1", "", 0, 0, 2, [["fpga", 1], ["licence", 4]]]]
+    assert event_from_json(written) == held
 
 
 def test_masks_read_as_ranges() -> None:
@@ -145,6 +164,19 @@ def test_a_header_comes_back_whole(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     Journal.create(path, HEADER).close()
     assert read_header(path) == HEADER
+    assert json.loads(path.read_bytes())["platform"]["nodes"] == [["n0", 2, 0, 0]]
+
+
+def test_a_header_with_named_resources_comes_back_whole(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    needs = Resources(cores=1, named={"licence": 2})
+    header = replace(
+        HEADER,
+        workflow=Workflow("w", [TaskSet("a", resources=needs, duration=1)]),
+        platform=Platform("p", (Node("n0", 2, 0, 0, (("licence", 5), ("fpga", 1))),)),
+    )
+    Journal.create(path, header).close()
+    assert read_header(path) == header
 
 
 @settings(max_examples=60, deadline=None)

@@ -221,6 +221,11 @@ def test_a_platform_can_be_written_out(tmp_path: Path) -> None:
         ),
         ("nodes:\n  - {cores: .inf}\n", "c.yaml:2: nodes.0.cores: expected a finite number"),
         ("name: c\nnodes: {cores: 4}\n", "c.yaml:2: nodes: expected a list"),
+        (
+            "name: c\nnodes:\n  - cores: 4\n    named: {licence: -2}\n",
+            "c.yaml:4: nodes.0.named.licence: expected 0 to 1000000000, found -2",
+        ),
+        ("name: c\nnodes:\n  - {cores: 4, named: [a]}\n", "c.yaml:3: nodes.0.named: expected a"),
     ],
 )
 def test_a_bad_platform_gets_one_line_with_file_and_line(
@@ -261,3 +266,40 @@ def test_a_task_that_fits_nowhere_is_refused_by_name() -> None:
         with pytest.raises(WorkflowError, match=r"task_sets\.b: a task needs .* polaris:2"):
             check_fits(workflow, platform)
     check_fits(Workflow("w", [TaskSet("a", resources=Resources(cores=16, ranks=4))]), platform)
+
+
+def test_named_resources_are_those_of_a_node(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(
+        "name: c\n"
+        "nodes:\n"
+        "  - {name: a, count: 2, cores: 4, named: {licence: 3, burst_gib: 0, fpga: 1}}\n"
+        "  - {name: b, cores: 8}\n"
+    )
+    platform = read_platform(tmp_path / "c.yaml")
+    held = (("fpga", 1), ("licence", 3))
+    assert platform.nodes == (
+        Node("a0", 4, 0, 0, held),
+        Node("a1", 4, 0, 0, held),
+        Node("b", 8, 0, 0),
+    )
+    assert [platform.named_total(name) for name in ("licence", "fpga", "other")] == [6, 2, 0]
+    assert platform.with_nodes(5).named_total("licence") == 12
+    assert platform_named("local").nodes[0].named == ()
+
+
+def test_ranks_need_their_named_resources_on_one_node() -> None:
+    node = Node("a", 4, 0, 0, (("licence", 5),))
+    assert ranks_on(node, Resources(cores=0, ranks=9, named={"licence": 2})) == 2
+    assert ranks_on(node, Resources(cores=3, ranks=9, named={"licence": 2})) == 1
+    assert ranks_on(node, Resources(named={"fpga": 1})) == 0
+    two = Platform("two", (node, Node("b", 8, 0, 0, (("fpga", 1),))))
+    check_fits(Workflow("w", [TaskSet("t", resources=Resources(named={"licence": 5}))]), two)
+    for named in ({"licence": 6}, {"licence": 1, "fpga": 1}, {"other": 1}):
+        workflow = Workflow("w", [TaskSet("t", resources=Resources(named=named))])
+        with pytest.raises(WorkflowError) as caught:
+            check_fits(workflow, two)
+        needs = ", ".join(f"{amount} {name}" for name, amount in sorted(named.items()))
+        assert str(caught.value) == (
+            f"task_sets.t: a task needs 1 core, {needs}, which fits on no part of two "
+            "(2 nodes of up to 8 cores, 0 GPUs, 0 MiB, 1 fpga, 5 licence)"
+        )

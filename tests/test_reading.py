@@ -195,6 +195,11 @@ def test_a_folder_in_the_description_counts_from_the_file(tmp_path: Path) -> Non
         (ONE_SET + "tasks: true\n", "loop.yaml:4: task_sets.a.tasks: expected a whole number, found True"),
         (ONE_SET + "tasks: 1_000\n", "loop.yaml:4: task_sets.a.tasks: expected a whole number, found '1_000'"),
         (ONE_SET + "gpus: -0.5\n", "loop.yaml:4: task_sets.a.gpus: expected 0, at least 0.001, or whole GPUs, found -0.5"),
+        (ONE_SET + "named: 2\n", "loop.yaml:4: task_sets.a.named: expected a mapping, found 2"),
+        (ONE_SET + "named:\n      licence: 1.5\n", "loop.yaml:5: task_sets.a.named.licence: expected a whole number, found 1.5"),
+        (ONE_SET + "named:\n      licence: -1\n", "loop.yaml:5: task_sets.a.named.licence: expected 0 to 1000000000, found -1"),
+        (ONE_SET + "named:\n      a licence: 1\n", "loop.yaml:5: task_sets.a.named.a licence: expected up to 64 letters"),
+        (ONE_SET + "cores: 0\n", "loop.yaml:4: task_sets.a.cores: expected at least one core, some of a GPU or a named resource"),
         (ONE_SET + "duration: .nan\n", "loop.yaml:4: task_sets.a.duration: expected a finite number, found nan"),
         (ONE_SET + "duration: -.inf\n", "loop.yaml:4: task_sets.a.duration: expected a finite number, found -inf"),
         (ONE_SET + "duration: 1e999\n", "loop.yaml:4: task_sets.a.duration: expected a finite number, found inf"),
@@ -420,7 +425,7 @@ def test_the_schema_knows_every_key() -> None:
     assert set(schema["properties"]) >= {"name", "platform", "iterations", "task_sets", "stages"}
     task_set = schema["$defs"]["TaskSetForm"]
     assert set(task_set["properties"]) == {
-        "tasks", "cores", "gpus", "memory", "ranks", "duration", "command", "shell", "function",
+        "tasks", "cores", "gpus", "memory", "named", "ranks", "duration", "command", "shell", "function",
         "arguments", "after", "environment", "working_directory", "timeout", "retries",
     }  # fmt: skip
     assert task_set["additionalProperties"] is False

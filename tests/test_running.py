@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import stretto
@@ -638,6 +639,31 @@ def test_timeouts_are_in_the_time_of_the_workflow(tmp_path: Path) -> None:
     assert done.ending is Ending.FAILED
     assert list(done.trace.reasons.values()) == ["timed out after 200 s"] * 2
     assert outcomes(done.trace, "short") == [Outcome.FINISHED]
+
+
+@pytest.mark.parametrize("options", [{}, {"emulate": True, "time_scale": 100}], ids=str)
+def test_named_resources_are_counted_and_seen_nowhere(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    licence = Resources(cores=0, named={"licence": 2})
+    flow = workflow(
+        tmp_path,
+        TaskSet("held", tasks=4, resources=licence, duration=0.1, command="env"),
+        TaskSet("free", tasks=2, duration=0.1, command="env"),
+    )
+    here = Platform("here", (Node("here", 4, 0, 4096, (("licence", 3),)),), local=True)
+    done = ran(flow, tmp_path, platform=here, **options)
+    assert done.trace.complete
+    again = stretto.read_trace(done.directory / "journal.jsonl")
+    assert again.placements == done.trace.placements
+    assert again.platform == here
+    held = [placement[0].named for placement in done.trace.placements]
+    assert sorted(held) == [()] * 2 + [(("licence", 2),)] * 4
+    rows = done.trace.task < 4
+    starts, ends = np.sort(done.trace.started_us[rows]), np.sort(done.trace.ended_us[rows])
+    assert (starts[1:] >= ends[:-1]).all()
+    if not options:
+        assert "licence" not in output(done, "held").lower()
 
 
 def test_an_emulated_run_needs_no_programs(tmp_path: Path) -> None:

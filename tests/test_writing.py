@@ -66,6 +66,8 @@ resources = st.builds(
     gpus=st.one_of(st.integers(0, 8), st.integers(1, 999).map(lambda milli: milli / 1000)),
     memory=st.integers(0, 1 << 40),
     ranks=st.integers(1, 64),
+    named=st.none()
+    | st.dictionaries(st.sampled_from(["licence", "no", "_"]), st.integers(0, 1_000_000_000)),
 )
 works: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.just({}),
@@ -131,7 +133,13 @@ def test_what_is_written_is_made_to_be_read() -> None:
         "w",
         [
             TaskSet("a", tasks=4, duration={"mean": 340, "sd": 0.5}, command="python x.py {task}"),
-            TaskSet("b", tasks=4, resources=Resources(gpus=0.5), after={"a": "each"}, timeout=9),
+            TaskSet(
+                "b",
+                tasks=4,
+                resources=Resources(gpus=0.5, named={"licence": 2}),
+                after={"a": "each"},
+                timeout=9,
+            ),
         ],
         platform="summit:16",
     )
@@ -149,6 +157,7 @@ def test_what_is_written_is_made_to_be_read() -> None:
         "    tasks: 4\n"
         "    cores: 1\n"
         "    gpus: 0.5\n"
+        "    named: {licence: 2}\n"
         "    after: {a: each}\n"
         "    timeout: 9\n"
         "stages:\n"

@@ -5,7 +5,7 @@ A file writes the nodes out, in groups of equal ones::
     name: cluster
     nodes:
       - {name: thin, count: 4, cores: 64, memory: 256 GiB}
-      - {name: fat, cores: 64, gpus: 4, memory: 512 GiB}
+      - {name: fat, cores: 64, gpus: 4, memory: 512 GiB, named: {licence: 2}}
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class NodesForm(Form):
     cores: int
     gpus: int = 0
     memory: Memory = 0
+    named: dict[str, int] | None = None
 
 
 class PlatformForm(Form):
@@ -128,9 +129,10 @@ def _nodes(groups: list[NodesForm]) -> list[Node]:
                     f"expected 1 to {MOST_NODES} nodes in all, found {group.count}", path=("count",)
                 )
             memory_mib = _memory(group)
+            named = tuple((group.named or {}).items())
             for number in range(group.count):
                 name = group.name if group.count == 1 else f"{group.name}{number}"
-                nodes.append(Node(name, group.cores, group.gpus, memory_mib))
+                nodes.append(Node(name, group.cores, group.gpus, memory_mib, named))
         except WorkflowError as error:
             raise error.within("nodes", place) from None
     return nodes

@@ -124,7 +124,11 @@ def _task_set(name: str, form: TaskSetForm) -> TaskSet:
             name,
             tasks=form.tasks,
             resources=Resources(
-                cores=form.cores, gpus=form.gpus, memory=form.memory, ranks=form.ranks
+                cores=form.cores,
+                gpus=form.gpus,
+                memory=form.memory,
+                named=form.named,
+                ranks=form.ranks,
             ),
             duration=form.duration,
             command=form.command,

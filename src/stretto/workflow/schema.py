@@ -126,6 +126,7 @@ class TaskSetForm(Form):
     cores: int = 1
     gpus: float = 0
     memory: Memory = 0
+    named: dict[str, int] | None = None
     ranks: int = 1
     duration: Annotated[Any, WithJsonSchema(_DURATION)] = None
     command: Annotated[Any, WithJsonSchema(_COMMAND)] = None

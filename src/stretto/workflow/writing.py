@@ -109,6 +109,8 @@ def _resources(resources: Resources) -> dict[str, Any]:
         mapping["gpus"] = resources.gpus if rest else whole
     if resources.memory_mib:
         mapping["memory"] = resources.memory_mib
+    if resources.named:
+        mapping["named"] = dict(resources.named)
     if resources.ranks != 1:
         mapping["ranks"] = resources.ranks
     return mapping
