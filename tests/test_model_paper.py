@@ -234,14 +234,6 @@ class TestDeepDriveMD:
         assert [one.name for one in model.masked] == ["aggregation[0]", "aggregation[2]"]
         assert seconds(model.t_async_us) == 4 * 526 - 2 * 85
 
-    def test_bounds_by_hand(self, model):
-        assert seconds(model.bounds.critical_path_us) == 1206
-        gpu_seconds = 3 * (96 * 340 + 63 + 96 * 38)
-        assert seconds(model.bounds.gpus_us) == pytest.approx(gpu_seconds / 96, abs=1e-6)
-        core_seconds = 3 * (96 * 4 * 340 + 16 * 32 * 85 + 4 * 63 + 96 * 16 * 38)
-        assert seconds(model.bounds.cores_us) == pytest.approx(core_seconds / 2688, abs=1e-6)
-        assert model.bounds.best_us == model.bounds.critical_path_us
-
 
 class TestConcreteDGs:
     """Sections 6.2, 7.2 and 7.3, Tables 2 and 3."""

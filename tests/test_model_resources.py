@@ -127,7 +127,7 @@ class TestTimes:
         assert waves(workflow, TWO) == (3,)
         model = model_of(workflow, TWO)
         assert model.t_seq_us == model.t_async_us == 30_000_000
-        assert model.bounds.cores_us == 22_500_000
+        assert model.bounds.area_us("cores") == 22_500_000
 
     def test_named_resources_take_waves(self):
         one = Platform("one", (Node("n", 0, 0, 0, (("licence", 7),)),))

@@ -92,8 +92,8 @@ class Plan:
             return None
         return {
             "critical_path_s": us_to_seconds(bounds.critical_path_us),
-            "cores_s": us_to_seconds(bounds.cores_us),
-            "gpus_s": us_to_seconds(bounds.gpus_us),
+            "cores_s": us_to_seconds(bounds.area_us("cores")),
+            "gpus_s": us_to_seconds(bounds.area_us("gpus")),
             "best_s": us_to_seconds(bounds.best_us),
         }
 

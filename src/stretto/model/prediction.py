@@ -105,7 +105,8 @@ def model_of(workflow: Workflow, platform: Platform) -> Model:
     res = doa_res(expansion, graph, branches, platform)
     independent = [branch.members for branch in branches if branch.independent]
     trunk = [branch.members for branch in branches if not branch.independent]
-    times = _times(expansion, platform)
+    times_us = set_times(workflow, platform)
+    times = _times(expansion, platform, times_us)
     return Model(
         doa_dep=dep,
         doa_width=doa_width(graph),
@@ -118,7 +119,7 @@ def model_of(workflow: Workflow, platform: Platform) -> Model:
         t_seq_ranks_us=times.seq_ranks_us,
         t_async_us=times.async_us,
         improvement=times.improvement,
-        bounds=bounds_of(workflow, graph, platform),
+        bounds=bounds_of(expansion, graph, platform, times_us) if times_us else None,
     )
 
 
@@ -130,9 +131,8 @@ class _Times(NamedTuple):
     masked: tuple[Masked, ...]
 
 
-def _times(expansion: Expansion, platform: Platform) -> _Times:
+def _times(expansion: Expansion, platform: Platform, times_us: tuple[int, ...] | None) -> _Times:
     workflow = expansion.workflow
-    times_us = set_times(workflow, platform)
     if times_us is None:
         return _Times(None, None, None, None, ())
     seq_us = t_seq(workflow, times_us)
