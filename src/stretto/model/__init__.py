@@ -1,4 +1,4 @@
-"""Closed formulas: degrees of asynchronicity, makespans, improvement, bounds."""
+"""Closed formulas: degrees of asynchronicity, makespans, improvement, bounds, steady state."""
 
 from stretto.model.bounds import Bounds
 from stretto.model.improvement import (
@@ -9,6 +9,7 @@ from stretto.model.improvement import (
 )
 from stretto.model.makespan import Masked
 from stretto.model.prediction import Model, model_of
+from stretto.model.steady import Steady
 
 __all__ = [
     "ASYNCHRONOUS_OVERHEAD",
@@ -16,6 +17,7 @@ __all__ = [
     "Bounds",
     "Masked",
     "Model",
+    "Steady",
     "corrected",
     "improvement",
     "model_of",

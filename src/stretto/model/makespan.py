@@ -28,6 +28,7 @@ __all__ = [
     "Asynchronous",
     "Masked",
     "Overlap",
+    "iteration_graph",
     "overlap",
     "set_times",
     "t_async",
@@ -121,7 +122,7 @@ def t_seq(workflow: Workflow, times_us: Sequence[int]) -> int:
 def t_seq_ranks(workflow: Workflow, times_us: Sequence[int]) -> int:
     """Return Eq. 2 with one stage a rank of an iteration, whatever stages the workflow names."""
     longest: dict[int, int] = {}
-    for rank, time_us in zip(_iteration(workflow).rank, times_us, strict=True):
+    for rank, time_us in zip(iteration_graph(workflow).rank, times_us, strict=True):
         longest[rank] = max(longest.get(rank, 0), time_us)
     return workflow.iterations * sum(longest.values())
 
@@ -169,7 +170,7 @@ def t_async(expansion: Expansion, platform: Platform, times_us: Sequence[int]) -
     """
     n_sets = len(times_us)
     graph = graph_of(expansion)
-    iteration = _iteration(expansion.workflow)
+    iteration = iteration_graph(expansion.workflow)
     branches = branches_of(iteration)
     paced = masked_by_pacemaker(expansion, platform, pacemaker(iteration, times_us))
     hidden_by: dict[int, tuple[int, ...]] = {node: (by,) for node, by in paced.items()}
@@ -195,5 +196,6 @@ def t_async(expansion: Expansion, platform: Platform, times_us: Sequence[int]) -
     )
 
 
-def _iteration(workflow: Workflow) -> Graph:
+def iteration_graph(workflow: Workflow) -> Graph:
+    """Return the dependency graph of a single iteration."""
     return graph_of(expand(workflow.with_iterations(1)))

@@ -15,7 +15,8 @@ from stretto.model.branches import branches_of
 from stretto.model.doa import doa_dep, doa_res, doa_width, wla
 from stretto.model.graph import graph_of
 from stretto.model.improvement import improvement
-from stretto.model.makespan import Masked, set_times, t_async, t_seq, t_seq_ranks
+from stretto.model.makespan import Masked, iteration_graph, set_times, t_async, t_seq, t_seq_ranks
+from stretto.model.steady import Steady, steady_of
 from stretto.platform import Platform, check_fits
 from stretto.workflow import Expansion, Workflow, expand
 
@@ -55,10 +56,13 @@ class Model:
         I of `t_async_us` over `t_seq_us` (Eq. 5).
     bounds
         Lower bounds of any makespan.
+    steady
+        How fast the loop can turn; `None` where there is one iteration.
 
     Notes
     -----
-    Where the duration of a set is unknown, the times, `improvement` and `bounds` are `None` and
+    Where the duration of a set is unknown, the times, `improvement`, `bounds` and `steady`
+    are `None` and
     `masked` is empty.
     """
 
@@ -74,6 +78,7 @@ class Model:
     t_async_us: int | None
     improvement: float | None
     bounds: Bounds | None
+    steady: Steady | None
 
 
 def model_of(workflow: Workflow, platform: Platform) -> Model:
@@ -120,6 +125,9 @@ def model_of(workflow: Workflow, platform: Platform) -> Model:
         t_async_us=times.async_us,
         improvement=times.improvement,
         bounds=bounds_of(expansion, graph, platform, times_us) if times_us else None,
+        steady=steady_of(workflow, iteration_graph(workflow), platform, times_us)
+        if times_us and workflow.iterations > 1
+        else None,
     )
 
 
