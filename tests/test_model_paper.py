@@ -12,6 +12,7 @@ from stretto.model import (
 from stretto.model.branches import branches_of
 from stretto.model.graph import graph_of, longest_path
 from stretto.model.makespan import overlap, set_times
+from stretto.model.packing import Load, empty_nodes, placed
 from stretto.platform import Node, Platform
 from stretto.resources import Resources
 from stretto.units import US_PER_SECOND
@@ -149,6 +150,18 @@ class TestWorkedExample:
         assert model.branches == (("T1", "T3", "T5"), ("T2", "T4"))
         assert model.trunk == ("T0",)
 
+    def test_the_ranks_are_those_of_the_figure(self, model):
+        assert model.ranks == (("T0",), ("T1", "T2"), ("T3", "T4"), ("T5",))
+
+    def test_t5_is_hidden_by_t4_and_with_it_its_branch(self, model):
+        # t4 = t3 + t5: both branches sum up to 5000 s (Eq. 4), and either may hide the other.
+        assert [(one.name, one.by) for one in model.masked] == [
+            (name, ("T2", "T4")) for name in ("T1", "T3", "T5")
+        ]
+
+    def test_asynchronous_is_no_slower_than_sequential_as_eq_3_says(self, model):
+        assert model.t_async_us <= model.t_seq_us
+
 
 class TestDeepDriveMD:
     """Sections 6.1 and 7.1, Tables 1 and 3."""
@@ -164,8 +177,40 @@ class TestDeepDriveMD:
         assert [branch[-1] for branch in model.branches] == [f"inference[{i}]" for i in range(3)]
         assert model.trunk == ("simulation[0]", "simulation[1]")
 
+    def test_ranks_are_those_of_figure_3a(self, model):
+        assert model.ranks == (
+            ("simulation[0]",),
+            ("aggregation[0]", "simulation[1]"),
+            ("training[0]", "aggregation[1]", "simulation[2]"),
+            ("inference[0]", "training[1]", "aggregation[2]"),
+            ("inference[1]", "training[2]"),
+            ("inference[2]",),
+        )
+
+    def test_doa_res_would_be_2_across_ranks(self):
+        # Rank 3 has {inference[0], training[1], aggregation[2]}, of which two fit; of any ranks
+        # {training[0], training[1], aggregation[2]} do.
+        _, aggregation, training, inference = (
+            Load(one.resources, one.tasks) for one in deepdrivemd().task_sets
+        )
+        nodes = empty_nodes(SUMMIT)
+        assert placed(nodes, [training, training, aggregation]) is not None
+        assert placed(nodes, [inference, training, aggregation]) is None
+
+    def test_eq_6_masks_training_under_simulation_which_needs_97_gpus(self, model):
+        assert ("training[0]", ("simulation[2]",)) in [(one.name, one.by) for one in model.masked]
+        simulation, _, training, _ = (
+            Load(one.resources, one.tasks) for one in deepdrivemd().task_sets
+        )
+        assert simulation.tasks + training.tasks == SUMMIT.gpus + 1
+        assert placed(empty_nodes(SUMMIT), [simulation, training]) is None
+
     def test_sequential_by_eq_2(self, model):
         assert seconds(model.t_seq_us) == seconds(model.t_seq_ranks_us) == 1578
+
+    def test_one_iteration_by_eq_2_is_the_longest_chain_of_eq_4(self):
+        model = model_of(deepdrivemd(iterations=1), SUMMIT)
+        assert seconds(model.t_seq_us) == seconds(model.t_async_us) == 526
 
     def test_asynchronous_by_eq_6(self, model):
         assert seconds(model.t_async_us) == 1345
@@ -188,7 +233,7 @@ class TestDeepDriveMD:
             times_masked[one.name.partition("[")[0]] += 1
         tx = {"simulation": 340, "aggregation": 85, "training": 63, "inference": 38}
         t_k = [sum(tx[name] for name in tx if times_masked[name] == k) for k in range(3)]
-        assert t_k == [378, 63, 85]
+        assert t_k == [378, 63, 85] == [seconds(one) for one in model.t_k_us]
         assert seconds(model.t_async_us) == sum((3 - k) * t_k[k] for k in range(3))
 
     def test_prediction_of_table_3(self, model):
@@ -205,8 +250,14 @@ class TestDeepDriveMD:
         unlimited = seconds(overlap(graph, branches_of(graph), times_us).time_us)
         assert unlimited == 340 + 340 + 526
         # The paper adds all three Inference sets, and so counts the last one twice.
-        assert unlimited + 3 * 38 == 1320
+        assert unlimited + 3 * 38 == 2 * 340 + 114 + 526 == 1320
         assert unlimited + 2 * 38 == 1282
+        # Section 7.1 prints 0.17 for it.
+        assert improvement(1320, 1578) == pytest.approx(0.1635, abs=5e-5)
+
+    def test_what_was_measured_lies_as_far_from_eqs_3_and_6_as_the_paper_says(self, model):
+        assert round(1373 / 1320 - 1, 2) == 0.04
+        assert round(1373 / seconds(model.t_async_us) - 1, 2) == 0.02
 
     def test_independent_iterations_are_staggered_by_the_gpus(self, model):
         workflow = Workflow(
@@ -266,12 +317,21 @@ class TestConcreteDGs:
         assert round(seconds(predicted)) == 1972
         assert round(improvement(predicted, model.t_seq_us), 3) == 0.014
 
+    def test_c_dg1_was_measured_just_under_6_per_cent_above_eq_3(self):
+        model = model_of(abstract_dg(C_DG1, stages=KINDS), SUMMIT)
+        assert 0.055 < 1 - seconds(model.t_async_us) / 1975 < 0.06
+
+    def test_ranks_are_those_of_figure_3b(self):
+        model = model_of(abstract_dg(C_DG1, stages=KINDS), SUMMIT)
+        assert model.ranks == (("T0",), ("T1", "T2"), ("T3", "T4", "T5", "T6"), ("T7",))
+
     def test_c_dg2_prediction(self):
         model = model_of(abstract_dg(C_DG2, stages=KINDS), SUMMIT)
         assert seconds(model.t_async_us) == 1300
         predicted = corrected(model.t_async_us, ASYNCHRONOUS_OVERHEAD)
         assert round(seconds(predicted)) == 1378
         assert round(improvement(predicted, model.t_seq_us), 3) == 0.311
+        assert seconds(model.t_seq_us) == 2000
 
     @pytest.mark.parametrize(
         ("kinds", "t_seq", "t_async", "gain"),
@@ -281,7 +341,7 @@ class TestConcreteDGs:
         model = model_of(abstract_dg(kinds, stages=None), SUMMIT)
         assert seconds(model.t_seq_us) == seconds(model.t_seq_ranks_us) == t_seq
         assert seconds(model.t_async_us) == t_async
-        assert round(model.improvement, 3) == gain
+        assert round(model.improvement, 3) == round(model.improvement_ranks, 3) == gain
 
     def test_c_dg1_hides_t3_and_t6_behind_the_branch_of_t7(self):
         model = model_of(abstract_dg(C_DG1, stages=KINDS), SUMMIT)
@@ -300,3 +360,10 @@ class TestConcreteDGs:
         workflow = abstract_dg(C_DG2, stages=KINDS)
         path_us, path = longest_path(graph_of(expand(workflow)), set_times(workflow, SUMMIT))
         assert (seconds(path_us), path) == (1300, (0, 1, 3))
+
+
+@pytest.mark.parametrize(
+    ("t_async", "t_seq", "gain"), [(1373, 1707, 0.196), (1975, 1945, -0.015), (1372, 1856, 0.261)]
+)
+def test_measured_improvements_of_table_3_by_eq_5(t_async, t_seq, gain):
+    assert round(improvement(t_async, t_seq), 3) == gain

@@ -9,6 +9,7 @@ from stretto.model import model_of
 from stretto.model.antichain import width
 from stretto.model.branches import branches_of
 from stretto.model.graph import ancestors, descendants, graph_of, longest_path
+from stretto.model.makespan import set_times
 from stretto.platform import Node, Platform, bits
 from stretto.resources import Resources
 from stretto.workflow import Dependency, TaskSet, Workflow, expand
@@ -147,6 +148,28 @@ def test_each_masked_set_is_named_once_with_what_hides_it(workflow):
         assert set(one.by) <= set(names)
 
 
+@given(workflows())
+def test_eq_7_adds_up_what_is_not_masked_in_any_loop(workflow):
+    model = model_of(workflow, PLATFORM)
+    n = workflow.iterations
+    assert len(model.t_k_us) == n
+    assert sum((n - k) * t_k for k, t_k in enumerate(model.t_k_us)) == model.t_async_us
+    # A set counts in every iteration in which it is not masked, but for equal ones beside it.
+    tx = {one.name: one.time_us for one in model.masked}
+    assert sum(tx.values()) + model.t_async_us <= sum(set_times(workflow, PLATFORM)) * n
+
+
+@given(workflows())
+def test_ranks_are_the_depths_of_the_graph(workflow):
+    model = model_of(workflow, PLATFORM)
+    graph = graph_of(expand(workflow))
+    rank_of = {name: rank for rank, names in enumerate(model.ranks) for name in names}
+    assert len(rank_of) == sum(len(names) for names in model.ranks) == len(graph.names)
+    for node, waits in enumerate(graph.before):
+        deepest = max((rank_of[graph.names[one]] for one in waits), default=-1)
+        assert rank_of[graph.names[node]] == deepest + 1
+
+
 @given(st.data(), workflows())
 def test_the_order_in_which_sets_are_listed_does_not_matter(data, workflow):
     listed = data.draw(st.permutations(workflow.task_sets))
@@ -168,6 +191,8 @@ def unordered(model):
         (model.doa_dep, model.doa_width, model.doa_res, model.wla),
         {frozenset(branch) for branch in model.branches},
         set(model.trunk),
+        {frozenset(rank) for rank in model.ranks},
         {(one.name, one.by, one.time_us) for one in model.masked},
+        (model.t_k_us, model.t_seq_c_us, model.t_async_c_us, model.improvement_ranks),
         (model.t_seq_us, model.t_seq_ranks_us, model.t_async_us, model.improvement, model.bounds),
     )

@@ -149,6 +149,31 @@ class TestTimes:
             7_000_000,
             7_000_000,
         )
+        # The shorter arm runs beside the longer one, and adds nothing.
+        assert [(one.name, one.by, one.time_us) for one in model.masked] == [
+            ("b", ("c",), 2_000_000)
+        ]
+
+    def test_an_arm_of_several_sets_is_hidden_by_what_runs_beside_it(self):
+        sets = [
+            TaskSet("a", duration=1),
+            TaskSet("b", duration=1, after="a"),
+            TaskSet("c", duration=1, after="b"),
+            TaskSet("d", duration=2, after="a"),
+            TaskSet("e", duration=3, after="d"),
+            TaskSet("f", duration=1, after=["c", "e"]),
+            TaskSet("g", duration=9, after="a"),
+        ]
+        model = model_of(Workflow("arms", sets), TWO)
+        assert model.branches == (("b", "c", "d", "e", "f"), ("g",))
+        assert [(one.name, one.by) for one in model.masked] == [
+            (name, ("g",)) for name in ("b", "c", "d", "e", "f")
+        ]
+        shorter = model_of(Workflow("arms", sets[:-1]), TWO)
+        assert [(one.name, one.by) for one in shorter.masked] == [
+            ("b", ("d", "e")),
+            ("c", ("d", "e")),
+        ]
 
     def test_pacemakers_that_fit_together_hide_each_other(self):
         loop = Workflow("loop", [TaskSet("a", tasks=10, duration=7)], iterations=4)
@@ -187,8 +212,10 @@ class TestTimes:
         model = model_of(Workflow("unknown", sets), TWO)
         assert (model.doa_dep, model.doa_res, model.wla) == (1, 1, 1)
         assert model.t_seq_us is model.t_seq_ranks_us is model.t_async_us is None
-        assert model.improvement is model.bounds is None
-        assert model.masked == ()
+        assert model.t_seq_c_us is model.t_seq_ranks_c_us is model.t_async_c_us is None
+        assert model.improvement is model.improvement_ranks is model.improvement_c is None
+        assert model.bounds is model.steady is None
+        assert model.masked == model.t_k_us == ()
 
     def test_no_time_at_all_has_no_improvement(self):
         assert improvement(0, 0) is None

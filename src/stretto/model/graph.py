@@ -18,6 +18,7 @@ __all__ = [
     "ancestors",
     "descendants",
     "graph_of",
+    "heaviest_through",
     "longest_path",
     "sinks_reached",
 ]
@@ -51,6 +52,14 @@ class Graph:
     def sinks(self) -> tuple[int, ...]:
         """Nodes that nothing waits for, ascending."""
         return tuple(node for node, later in enumerate(self.after) if not later)
+
+    @property
+    def ranks(self) -> tuple[tuple[int, ...], ...]:
+        """The nodes of each rank, ascending."""
+        found: list[list[int]] = [[] for _ in range(max(self.rank) + 1)]
+        for node in self.order:
+            found[self.rank[node]].append(node)
+        return tuple(tuple(nodes) for nodes in found)
 
 
 def graph_of(expansion: Expansion, *, also: Sequence[tuple[int, int]] = ()) -> Graph:
@@ -186,3 +195,31 @@ def longest_path(
         path.append(step)
         step = came_from[step]
     return (weight[best] if best is not None else 0), tuple(reversed(path))
+
+
+def heaviest_through(
+    graph: Graph, weights: Sequence[int], *, kinds: Sequence[bool]
+) -> tuple[int, ...]:
+    """Return for each node the weight of the heaviest path through it and nodes of its own kind.
+
+    Parameters
+    ----------
+    graph
+        The graph.
+    weights
+        Weight of each node, not negative.
+    kinds
+        For each node which of two kinds it is.
+    """
+    up, down = [0] * len(kinds), [0] * len(kinds)
+    for node in graph.order:
+        for gate in graph.before[node]:
+            if kinds[gate] == kinds[node]:
+                up[node] = max(up[node], up[gate] + weights[gate])
+    for node in reversed(graph.order):
+        for later in graph.after[node]:
+            if kinds[later] == kinds[node]:
+                down[node] = max(down[node], down[later] + weights[later])
+    return tuple(
+        ahead + weight + behind for ahead, weight, behind in zip(up, weights, down, strict=True)
+    )

@@ -4,7 +4,8 @@ TX of a task set is the mean duration of its tasks times its *waves*: how often 
 allocation, empty otherwise, must be filled with it.  In the paper's cases that is once.
 
 One iteration follows Eqs. 3 and 4: the longest path through the sets that lead to more than one
-sink (the sequential part), then the longest of the independent branches; the others hide behind it.
+sink (the sequential part), then the longest of the independent branches.  The other branches hide
+behind it, and so do shorter arms between two sets of the same branch.
 
 A loop follows Eq. 6 in the form of Eq. 7: each set counts as often as it is not masked, so
 iteration after iteration by Eqs. 3 and 4 with the masked sets at zero.  On a chain of sets that is
@@ -13,12 +14,12 @@ iteration after iteration by Eqs. 3 and 4 with the masked sets at zero.  On a ch
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from stretto.model.branches import Branch, branches_of
-from stretto.model.graph import Graph, graph_of, longest_path
+from stretto.model.graph import Graph, descendants, graph_of, heaviest_through, longest_path
 from stretto.model.masking import masked_by_pacemaker, pacemaker
 from stretto.model.packing import empty_nodes, room
 from stretto.platform import Platform
@@ -28,8 +29,10 @@ __all__ = [
     "Asynchronous",
     "Masked",
     "Overlap",
+    "eq_7_terms",
     "iteration_graph",
     "overlap",
+    "rooms",
     "set_times",
     "t_async",
     "t_seq",
@@ -47,7 +50,7 @@ class Masked:
     name
         Name of the masked one.
     by
-        Names of what hides it: a later pacemaker, or the longest branch of its iteration.
+        Names of what hides it: a later pacemaker, or longer sets of its iteration.
     time_us
         Its TX, which is hidden.
     """
@@ -59,29 +62,46 @@ class Masked:
 
 @dataclass(frozen=True, slots=True)
 class Asynchronous:
-    """The asynchronous makespan, and what is masked in it, in the order of the instances."""
+    """The asynchronous makespan, and what counts in it and what does not.
+
+    Parameters
+    ----------
+    time_us
+        The makespan: the sum of TX of all instances that count.
+    counted
+        Instances that are not masked, in the order in which the formula adds them up.
+    masked
+        Those that a longer one hides, in the order of the instances.
+    """
 
     time_us: int
+    counted: tuple[int, ...]
     masked: tuple[Masked, ...]
 
 
 class Overlap(NamedTuple):
     """Eqs. 3 and 4 on one graph.
 
-    `path` is the longest path of the longest independent branch, `hidden` are the members of the
-    other independent branches, ascending.
+    `path` is the longest path of the trunk and then of the longest independent branch; `hidden`
+    has every node that something on it hides, ascending, with that.
     """
 
     time_us: int
     path: tuple[int, ...]
-    hidden: tuple[int, ...]
+    hidden: tuple[tuple[int, tuple[int, ...]], ...]
+
+
+def rooms(workflow: Workflow, platform: Platform) -> tuple[int, ...]:
+    """Return for each task set how many of its tasks the empty platform holds; at least one."""
+    nodes = empty_nodes(platform)
+    return tuple(room(nodes, task_set.resources) for task_set in workflow.task_sets)
 
 
 def waves(workflow: Workflow, platform: Platform) -> tuple[int, ...]:
     """Return for each task set how often it fills the allocation; each task fits on its own."""
-    nodes = empty_nodes(platform)
     return tuple(
-        -(-task_set.tasks // room(nodes, task_set.resources)) for task_set in workflow.task_sets
+        -(-task_set.tasks // at_once)
+        for task_set, at_once in zip(workflow.task_sets, rooms(workflow, platform), strict=True)
     )
 
 
@@ -95,8 +115,8 @@ def set_times(workflow: Workflow, platform: Platform) -> tuple[int, ...] | None:
     return tuple(times)
 
 
-def t_seq(workflow: Workflow, times_us: Sequence[int]) -> int:
-    """Return the sequential makespan: one stage after another, a stage as long as its longest set.
+def t_seq(workflow: Workflow, times_us: Sequence[int]) -> tuple[int, ...]:
+    """Return what Eq. 2 sums up: for each stage of an iteration the TX of its longest set.
 
     Parameters
     ----------
@@ -107,24 +127,22 @@ def t_seq(workflow: Workflow, times_us: Sequence[int]) -> int:
 
     Notes
     -----
-    Eq. 2 with C = 0.  That the sets of a stage fit beside each other is the paper's assumption; a
-    simulation tells where they do not.
+    That the sets of a stage fit beside each other is the paper's assumption; a simulation tells
+    where they do not.
     """
     time_of = {
         task_set.name: time_us
         for task_set, time_us in zip(workflow.task_sets, times_us, strict=True)
     }
-    return workflow.iterations * sum(
-        max(time_of[name] for name in stage) for stage in workflow.stages
-    )
+    return tuple(max(time_of[name] for name in stage) for stage in workflow.stages)
 
 
-def t_seq_ranks(workflow: Workflow, times_us: Sequence[int]) -> int:
-    """Return Eq. 2 with one stage a rank of an iteration, whatever stages the workflow names."""
-    longest: dict[int, int] = {}
-    for rank, time_us in zip(iteration_graph(workflow).rank, times_us, strict=True):
-        longest[rank] = max(longest.get(rank, 0), time_us)
-    return workflow.iterations * sum(longest.values())
+def t_seq_ranks(iteration: Graph, times_us: Sequence[int]) -> tuple[int, ...]:
+    """Return the same with one stage a rank of an iteration, whatever stages the workflow names."""
+    longest = [0] * (max(iteration.rank) + 1)
+    for rank, time_us in zip(iteration.rank, times_us, strict=True):
+        longest[rank] = max(longest[rank], time_us)
+    return tuple(longest)
 
 
 def overlap(graph: Graph, branches: Sequence[Branch], times_us: Sequence[int]) -> Overlap:
@@ -137,28 +155,71 @@ def overlap(graph: Graph, branches: Sequence[Branch], times_us: Sequence[int]) -
     times_us
         TX of each node.
     """
-    among = [False] * len(graph.names)
+    trunk = [False] * len(graph.names)
     for branch in branches:
         if not branch.independent:
             for node in branch.members:
-                among[node] = True
-    trunk_us, _ = longest_path(graph, times_us, among=among)
-    independent = [branch for branch in branches if branch.independent]
+                trunk[node] = True
+    below = [not one for one in trunk]
+    trunk_us, sequential = longest_path(graph, times_us, among=trunk)
     # A path through independent branches stays in one, so one search finds the longest of all.
-    branch_us, path = longest_path(graph, times_us, among=[not trunk for trunk in among])
-    hidden = sorted(
-        node for branch in independent if path[0] not in branch.members for node in branch.members
-    )
-    return Overlap(trunk_us + branch_us, path, tuple(hidden))
+    branch_us, path = longest_path(graph, times_us, among=below)
+    hidden = {
+        node: path
+        for branch in branches
+        if branch.independent and path[0] not in branch.members
+        for node in branch.members
+    }
+    longest_us = [trunk_us if one else branch_us for one in trunk]
+    through_us = heaviest_through(graph, times_us, kinds=trunk)
+    shorter = [
+        node
+        for node in range(len(trunk))
+        if node not in hidden and through_us[node] < longest_us[node]
+    ]
+    if shorter:
+        hidden |= _beside(graph, shorter, sequential, path, trunk)
+    return Overlap(trunk_us + branch_us, sequential + path, tuple(sorted(hidden.items())))
 
 
-def t_async(expansion: Expansion, platform: Platform, times_us: Sequence[int]) -> Asynchronous:
+def _beside(
+    graph: Graph,
+    shorter: Iterable[int],
+    sequential: tuple[int, ...],
+    path: tuple[int, ...],
+    trunk: Sequence[bool],
+) -> dict[int, tuple[int, ...]]:
+    """Return for each of the shorter sets those of the path of its part that run beside it.
+
+    There is one at least: if all of the path were before or behind the set, it could be put in
+    between, and the path were not the longest.
+    """
+    down = descendants(graph)
+    return {
+        node: tuple(
+            other
+            for other in (sequential if trunk[node] else path)
+            if not down[node] >> other & 1 and not down[other] >> node & 1
+        )
+        for node in shorter
+    }
+
+
+def t_async(
+    expansion: Expansion,
+    graph: Graph,
+    iteration: Graph,
+    platform: Platform,
+    times_us: Sequence[int],
+) -> Asynchronous:
     """Return the asynchronous makespan and what is masked in it (Eqs. 3, 4, 6 and 7, C = 0).
 
     Parameters
     ----------
-    expansion
-        The unrolled workflow.
+    expansion, graph
+        The unrolled workflow and its graph.
+    iteration
+        Graph of one iteration.
     platform
         Where it runs; it decides what can be masked (see `stretto.model.masking`).
     times_us
@@ -166,34 +227,61 @@ def t_async(expansion: Expansion, platform: Platform, times_us: Sequence[int]) -
 
     Notes
     -----
-    Never shorter than the longest path of the unrolled graph, which no overlap can hide.
+    Never shorter than the longest path of the unrolled graph, which no overlap can hide: where that
+    is longer, its sets are those that count.
     """
     n_sets = len(times_us)
-    graph = graph_of(expansion)
-    iteration = iteration_graph(expansion.workflow)
     branches = branches_of(iteration)
     paced = masked_by_pacemaker(expansion, platform, pacemaker(iteration, times_us))
     hidden_by: dict[int, tuple[int, ...]] = {node: (by,) for node, by in paced.items()}
+    counted: list[int] = []
     total_us = 0
+    known: dict[tuple[int, ...], Overlap] = {}
     for first in range(0, len(expansion.instances), n_sets):
-        left_us = [
+        left_us = tuple(
             0 if first + place in paced else time_us for place, time_us in enumerate(times_us)
-        ]
-        one = overlap(iteration, branches, left_us)
+        )
+        # Iterations in the middle of a loop are alike.
+        one = known.get(left_us) or overlap(iteration, branches, left_us)
+        known[left_us] = one
         total_us += one.time_us
-        by = tuple(first + place for place in one.path if first + place not in paced)
-        for place in one.hidden:
+        counted += [first + place for place in one.path if first + place not in paced]
+        for place, hiding in one.hidden:
+            by = tuple(first + other for other in hiding if first + other not in paced)
             if by:
                 hidden_by.setdefault(first + place, by)
-    path_us, _ = longest_path(graph, list(times_us) * expansion.workflow.iterations)
+    path_us, path = longest_path(graph, list(times_us) * expansion.workflow.iterations)
+    if path_us > total_us:
+        total_us, counted = path_us, list(path)
+    counts = set(counted)
     return Asynchronous(
-        max(total_us, path_us),
+        total_us,
+        tuple(counted),
         tuple(
-            Masked(graph.names[node], tuple(graph.names[other] for other in by), time_us)
+            Masked(
+                graph.names[node],
+                tuple(graph.names[other] for other in by),
+                times_us[node % n_sets],
+            )
             for node, by in sorted(hidden_by.items())
-            for time_us in [times_us[node % n_sets]]
+            if node not in counts
         ),
     )
+
+
+def eq_7_terms(counted: Sequence[int], times_us: Sequence[int], iterations: int) -> tuple[int, ...]:
+    """Return the t_k of Eq. 7: the total TX of the sets that are masked exactly ``k`` times.
+
+    With ``n`` iterations the sum of ``(n - k) * t_k`` is the asynchronous makespan, for any loop.
+    """
+    terms_us = [0] * (iterations + 1)
+    masked = [iterations] * len(times_us)
+    for node in counted:
+        masked[node % len(times_us)] -= 1
+    for times, time_us in zip(masked, times_us, strict=True):
+        terms_us[times] += time_us
+    # What is masked in every iteration adds nothing.
+    return tuple(terms_us[:iterations])
 
 
 def iteration_graph(workflow: Workflow) -> Graph:
