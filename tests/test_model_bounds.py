@@ -158,6 +158,22 @@ class TestKinds:
         assert (s(bounds.counting_us), bounds.binding) == (20, "waves")
         assert s(shortest_us(Workflow("w", sets), two)) == 20
 
+    def test_named_resources_are_areas_and_are_counted(self) -> None:
+        node = Node("n", 9, 0, 0, (("licence", 5),))
+        platform = Platform("p", (node,))
+        two, three = (Resources(named={"licence": one}) for one in (2, 3))
+        sets = [
+            TaskSet("a", tasks=2, resources=three, duration=10),
+            TaskSet("b", tasks=3, resources=two, duration=10),
+        ]
+        bounds = bounds_of(sets, platform)
+        assert s(bounds.area_us("licence")) == 24
+        # Of five tasks two run at once.
+        assert (s(bounds.best_us), bounds.binding) == (30, "counting")
+        loop = model_of(Workflow("w", sets, iterations=2), platform).steady
+        assert loop is not None
+        assert (s(loop.period_us), loop.binds) == (25, "licence")
+
     def test_two_kinds_of_which_there_is_equally_much_are_looked_at_once(self) -> None:
         square = Platform("square", (Node("n", 4, 4, 0),))
         sets = [TaskSet("a", tasks=5, resources=GPU, duration=2)]

@@ -8,7 +8,8 @@ true of jobs on equal machines is true of the tasks: that is all that the bounds
 
 Units are seen in two ways.
 
-*Amounts*: cores, thousandths of GPUs, MiB of memory, of all nodes together.
+*Amounts*: cores, thousandths of GPUs, MiB of memory, and amounts of named resources, of all nodes
+together.
 
 *Slots*: places for tasks of one shape, as many as the empty nodes hold of it (`packing.room`, which
 counts node by node).  A task of another shape takes as many slots as would lie in what it holds; it
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import partial
 from math import gcd
 from typing import NamedTuple
 
@@ -65,7 +67,15 @@ def amounts(platform: Platform) -> tuple[Kind, ...]:
             sum(node.memory_mib for node in platform.nodes),
             lambda shape: shape.memory_mib,
         ),
+        *(
+            Kind(name, platform.named_total(name), partial(_named, name))
+            for name in sorted({name for node in platform.nodes for name, _ in node.named})
+        ),
     )
+
+
+def _named(name: str, shape: Resources) -> int:
+    return dict(shape.named).get(name, 0)
 
 
 def areas(workflow: Workflow, platform: Platform) -> tuple[tuple[str, Fraction], ...]:
@@ -158,7 +168,7 @@ def _as_nodes(shape: Resources) -> NodeGroup:
     """Return what a task holds as nodes of its own, one a rank."""
     whole, share = divmod(shape.gpus_milli, GPU_MILLI)
     gpus_milli = (GPU_MILLI,) * whole if whole else (share,) * (share > 0)
-    return NodeGroup(shape.ranks, shape.cores, shape.memory_mib, gpus_milli)
+    return NodeGroup(shape.ranks, shape.cores, shape.memory_mib, gpus_milli, shape.named)
 
 
 def _limit(kinds: Sequence[Kind], shape: Resources) -> str:
