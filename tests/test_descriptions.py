@@ -134,6 +134,7 @@ def test_named_needs_are_part_of_the_shape_whatever_their_order() -> None:
         ({"licence": MOST_OF_NAMED + 1}, ("named", "licence")),
         ({"a licence": 1}, ("named", "a licence")),
         ({5: 1}, ("named", "5")),
+        ({"cores": 1}, ("named", "cores")),
         ([("licence", 1), ("licence", 1)], ("named", "licence")),
         ({f"r{number}": 1 for number in range(MOST_NAMED + 1)}, ("named",)),
     ],

@@ -194,6 +194,31 @@ class TestTimes:
         assert model.masked == ()
         assert model.t_async_us == model.t_seq_us
 
+    def test_a_set_that_needs_all_licences_is_not_hidden_by_one_that_needs_some(self):
+        platform = Platform("p", (Node("n", 8, 0, 0, (("licence", 2),)),))
+
+        def masked(licences):
+            sets = [
+                TaskSet(
+                    "long",
+                    resources=Resources(named={"licence": licences}),
+                    duration=9,
+                    after=Dependency("long", previous=True),
+                ),
+                TaskSet(
+                    "short",
+                    tasks=2,
+                    resources=Resources(named={"licence": 1}),
+                    duration=2,
+                    after="long",
+                ),
+            ]
+            model = model_of(Workflow("loop", sets, iterations=3), platform)
+            return [one.name for one in model.masked]
+
+        assert masked(0) == ["short[0]", "short[1]"]
+        assert masked(1) == []
+
     def test_an_iteration_that_forks_is_asynchronous_in_every_turn(self):
         sets = [
             TaskSet("a", duration=5, after=Dependency("c", previous=True)),

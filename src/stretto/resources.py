@@ -19,6 +19,8 @@ Amounts = tuple[tuple[str, int], ...]
 
 MOST_CORES = 1 << 20
 MOST_RANKS = 1 << 20
+BUILT_IN = ("cores", "gpus", "memory", "ranks")
+"""What a named resource cannot be called."""
 MOST_NAMED = 64
 """Limit on the named resources of a rank, and of a node."""
 MOST_OF_NAMED = 1_000_000_000
@@ -120,5 +122,7 @@ def named_amounts(amounts: object) -> Amounts:
         key = check_name(name, key=str(name))
         if key in found:
             raise WorkflowError("expected one amount, found two", path=(key,))
+        if key in BUILT_IN:
+            raise WorkflowError("is no named resource; it has a key of its own", path=(key,))
         found[key] = whole_number(key, amount, 0, MOST_OF_NAMED)
     return tuple(sorted((name, amount) for name, amount in found.items() if amount))

@@ -89,9 +89,16 @@ def _serialised(expansion: Expansion, platform: Platform, pace: int) -> list[tup
 
 
 def _needs_all(task_set: TaskSet, other: TaskSet, platform: Platform) -> bool:
-    """Return whether a set needs all cores, or all GPUs, and the other needs some of them too."""
+    """Return whether a set needs the whole of a resource of which the other needs some too."""
     shape, beside = task_set.resources, other.resources
     ranks = task_set.tasks * shape.ranks
-    return (beside.cores > 0 and ranks * shape.cores >= platform.cores) or (
-        beside.gpus_milli > 0 and ranks * shape.gpus_milli >= platform.gpus * GPU_MILLI
-    )
+    needed = dict(shape.named)
+    kinds = [
+        (shape.cores, beside.cores, platform.cores),
+        (shape.gpus_milli, beside.gpus_milli, platform.gpus * GPU_MILLI),
+        *(
+            (needed.get(name, 0), amount, platform.named_total(name))
+            for name, amount in beside.named
+        ),
+    ]
+    return any(some and ranks * need >= whole for need, some, whole in kinds)
