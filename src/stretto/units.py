@@ -149,10 +149,12 @@ def _is_finite(number: float) -> bool:
 
 
 def counted(number: int, thing: str) -> str:
-    """Return a number of things in words, such as ``1 retry`` or ``2 tasks``."""
+    """Return a number of things in words, such as ``1 retry``, ``2 retries`` or ``2 keys``."""
     if number == 1:
         return f"1 {thing}"
-    return f"{number} {thing.removesuffix('y')}ies" if thing.endswith("y") else f"{number} {thing}s"
+    if thing.endswith("y") and thing[-2:-1] not in "aeiou":
+        return f"{number} {thing[:-1]}ies"
+    return f"{number} {thing}s"
 
 
 def whole_number(name: str, value: object, least: int, most: int) -> int:

@@ -3,13 +3,21 @@
 from stretto.workflow.definition import Workflow
 from stretto.workflow.dependencies import Dependency, Pattern, block
 from stretto.workflow.draws import check_seed, drawn_durations_us
-from stretto.workflow.durations import Constant, Duration, Lognormal, Normal, Sample, duration_of
+from stretto.workflow.durations import (
+    Constant,
+    Duration,
+    Lognormal,
+    Normal,
+    Sample,
+    duration_of,
+    observed,
+)
 from stretto.workflow.expansion import Edge, Expansion, SetInstance, expand
 from stretto.workflow.reading import located, parse_workflow, read_workflow, workflow_from_mapping
 from stretto.workflow.schema import workflow_schema
 from stretto.workflow.task_set import Command, Function, TaskSet
 from stretto.workflow.templates import FIELDS, fill
-from stretto.workflow.writing import workflow_to_mapping, write_workflow
+from stretto.workflow.writing import duration_to_value, workflow_to_mapping, write_workflow
 
 __all__ = [
     "FIELDS",
@@ -31,9 +39,11 @@ __all__ = [
     "check_seed",
     "drawn_durations_us",
     "duration_of",
+    "duration_to_value",
     "expand",
     "fill",
     "located",
+    "observed",
     "parse_workflow",
     "read_workflow",
     "workflow_from_mapping",

@@ -8,6 +8,7 @@ is drawn.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from stretto.errors import WorkflowError
 from stretto.units import seconds_to_us
 
-__all__ = ["Constant", "Duration", "Lognormal", "Normal", "Sample", "duration_of"]
+__all__ = ["Constant", "Duration", "Lognormal", "Normal", "Sample", "duration_of", "observed"]
 
 MOST_SAMPLES = 1_000_000
 
@@ -111,6 +112,20 @@ def duration_of(value: object) -> Duration | None:
                 "expected seconds, {mean, sd}, {lognormal: {mean, sd}} or {sample: [...]}, "
                 f"found {value!r}"
             )
+
+
+def observed(values_us: Sequence[int], most: int) -> Duration:
+    """Return observations as a duration: themselves, or a constant if they are all the same.
+
+    Of more than `most` those at evenly spaced ranks are kept, the smallest and the largest among
+    them, or the one in the middle.
+    """
+    values = sorted(values_us)
+    if len(values) > most:
+        last = len(values) - 1
+        places = [last // 2] if most == 1 else [round(at * last / (most - 1)) for at in range(most)]
+        values = [values[place] for place in places]
+    return Constant(values[0]) if values[0] == values[-1] else Sample(tuple(values))
 
 
 def _mean_and_sd(mean: Any, sd: Any) -> tuple[int, int]:

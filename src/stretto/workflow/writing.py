@@ -21,7 +21,7 @@ from stretto.workflow.marks import check_values
 from stretto.workflow.task_set import Command, Function, TaskSet
 from stretto.workflow.yaml_text import FLOAT, INTEGER
 
-__all__ = ["workflow_to_mapping", "write_workflow"]
+__all__ = ["duration_to_value", "workflow_to_mapping", "write_workflow"]
 
 _WIDTH = 100
 
@@ -87,7 +87,7 @@ _Dumper.add_implicit_resolver("tag:yaml.org,2002:int", INTEGER, list("-+01234567
 def _task_set(task_set: TaskSet) -> dict[str, Any]:
     mapping: dict[str, Any] = {"tasks": task_set.tasks, **_resources(task_set.resources)}
     if task_set.duration is not None:
-        mapping["duration"] = _duration(task_set.duration)
+        mapping["duration"] = duration_to_value(task_set.duration)
     mapping.update(_work(task_set))
     if task_set.after:
         mapping["after"] = _after(task_set.after)
@@ -116,7 +116,8 @@ def _resources(resources: Resources) -> dict[str, Any]:
     return mapping
 
 
-def _duration(duration: Duration) -> Any:
+def duration_to_value(duration: Duration) -> Any:
+    """Return a duration as a description writes it; `duration_of` undoes it."""
     match duration:
         case Constant(mean_us):
             return _seconds(mean_us)
