@@ -183,6 +183,8 @@ def resume(run_dir: str | Path, *, observe: Observer | None = None) -> Run:
     directory, journal = RunDirectory.open(Path(run_dir))
     with contextlib.closing(journal):
         header = read_header(directory.journal)
+        if header.kind is Kind.IMPORTED:
+            raise WorkflowError("is the record of another engine's run", source=str(run_dir))
         kill_leftovers(directory.run_id)
         directory.sign()
         return _drive(header, expand(header.workflow), directory, journal, observe)

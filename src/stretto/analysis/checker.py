@@ -28,7 +28,7 @@ from stretto.analysis.allocation import misfits, overfull
 from stretto.analysis.serials import Serials, attempt_name, serials
 from stretto.analysis.usage import amounts, held, named_amounts
 from stretto.analysis.waits import critical_path_us, free_us, given_us, stage_of
-from stretto.trace import UNKNOWN_US, Outcome, Trace
+from stretto.trace import UNKNOWN_US, Kind, Outcome, Trace
 from stretto.units import GPU_MILLI, us_to_seconds
 from stretto.workflow import Dependency, Pattern, TaskSet
 
@@ -312,8 +312,10 @@ def _bounds(view: _View) -> list[str]:
     known = (trace.launched_us >= 0) & (trace.ended_us >= 0)
     serial_us = int((trace.ended_us - trace.launched_us)[known].sum())
     serial_us += view.slack_us
-    # Around stops and resumes nothing runs for a while.
-    rested = any(note.text.startswith(("stopped", "resumed")) for note in trace.notes)
+    # Around stops and resumes nothing runs for a while, nor at the will of another's engine.
+    rested = trace.kind is Kind.IMPORTED or any(
+        note.text.startswith(("stopped", "resumed")) for note in trace.notes
+    )
     if ttx_us > serial_us and not rested:
         found.append(f"TTX is {ttx_us} us, more than all attempts in a row, {serial_us} us")
     return found

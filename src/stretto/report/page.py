@@ -125,7 +125,7 @@ def _percent(share: float | None) -> str:
 
 def _headline(comparison: Comparison) -> str | None:
     """Return what overlapping gained, of the most real traces that can tell."""
-    for kind in (Kind.MEASURED, Kind.EMULATED, Kind.SIMULATED):
+    for kind in (Kind.MEASURED, Kind.IMPORTED, Kind.EMULATED, Kind.SIMULATED):
         rows = [row for row in comparison.rows if row.kind is kind and row.improvement is not None]
         others = [row for row in rows if row.mode != "sequential"]
         if not others:
@@ -165,7 +165,7 @@ def _by_mode(comparison: Comparison, model: Mapping[str, Any]) -> list[dict[str,
             row = next((r for r in comparison.rows if (r.kind, r.mode) == (kind, mode)), None)
             cells[kind.value] = None if row is None else (row.ttx_us, row.improvement)
         simulated = cells["simulated"]
-        real = cells["measured"] or cells["emulated"]
+        real = cells["measured"] or cells["imported"] or cells["emulated"]
         off = real[0] / simulated[0] - 1 if simulated and real and simulated[0] else None
         if sum(cell is not None for cell in cells.values()) > (len(comparison.rows) == 1):
             table.append({"mode": mode, "cells": cells, "off": off})

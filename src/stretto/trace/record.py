@@ -33,6 +33,7 @@ class Kind(StrEnum):
     SIMULATED = "simulated"
     EMULATED = "emulated"
     MEASURED = "measured"
+    IMPORTED = "imported"
 
 
 class Outcome(IntEnum):
@@ -62,7 +63,7 @@ class Trace:
     workflow, platform, mode, seed
         What was run, on what, how (``"sequential"``, ``"asynchronous"``, ``"task-level"``).
     kind
-        Simulated, emulated or measured.
+        Simulated, emulated, measured, or imported from the record of another engine.
     task
         Serial number of the task, see `Expansion`; shape ``(attempts,)``, like every column.
     attempt
