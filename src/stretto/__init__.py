@@ -4,11 +4,13 @@ Describe a workflow once, then `plan` what overlapping would gain, `simulate` it
 mode, and `resume` a run that was stopped.
 """
 
-from stretto.analysis import measured_durations
+from stretto.analysis import Calibration, measured_durations, read_calibration
+from stretto.calibrating import calibrate
 from stretto.errors import BackendError, StrettoError, WorkflowError
 from stretto.executor import Executor
 from stretto.planning import Plan, plan
 from stretto.platform import Node, Overheads, Platform, platform_named
+from stretto.records import Imported, import_record
 from stretto.report import write_report
 from stretto.reporting import RunReport, report_of
 from stretto.resources import Resources
@@ -28,8 +30,10 @@ from stretto.workflow import (
 
 __all__ = [
     "BackendError",
+    "Calibration",
     "Dependency",
     "Executor",
+    "Imported",
     "Mode",
     "Node",
     "Order",
@@ -45,10 +49,13 @@ __all__ = [
     "Trace",
     "Workflow",
     "WorkflowError",
+    "calibrate",
+    "import_record",
     "measured_durations",
     "parse_workflow",
     "plan",
     "platform_named",
+    "read_calibration",
     "read_trace",
     "read_workflow",
     "report_of",

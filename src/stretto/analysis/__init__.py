@@ -1,25 +1,37 @@
 """What traces tell: utilisation, overhead, predicted against measured, and whether it was legal."""
 
-from stretto.analysis.calibration import measured_durations
+from stretto.analysis.calibration import (
+    Calibration,
+    Observations,
+    calibrated,
+    measured_durations,
+    read_calibration,
+)
 from stretto.analysis.checker import check, violations
 from stretto.analysis.comparison import Comparison, Parts, Row, compare, overhead_us, parts
+from stretto.analysis.costs import Observed
 from stretto.analysis.freshness import Freshness, freshness
 from stretto.analysis.usage import Steps, Usage, Utilisation, usage, utilisation
 
 __all__ = [
+    "Calibration",
     "Comparison",
     "Freshness",
+    "Observations",
+    "Observed",
     "Parts",
     "Row",
     "Steps",
     "Usage",
     "Utilisation",
+    "calibrated",
     "check",
     "compare",
     "freshness",
     "measured_durations",
     "overhead_us",
     "parts",
+    "read_calibration",
     "usage",
     "utilisation",
     "violations",

@@ -23,6 +23,7 @@ from stretto.cli.graph_view import GraphFormat, graph_text
 from stretto.cli.orders import order_named
 from stretto.cli.plan_view import print_plan
 from stretto.cli.progress import shown
+from stretto.cli.records_commands import register as register_records
 from stretto.cli.state_view import run_replayed, state_to_json, story, task_named
 from stretto.cli.texts import last_line, percent, printable, resume_command, seconds
 from stretto.errors import BackendError, WorkflowError
@@ -47,6 +48,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+register_records(app)
 
 PAPER = "paper:"
 CRITICAL_PATH = "critical-path"
