@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from stretto.scheduler import Order
 from stretto.simulator import simulate
 from stretto.trace import Kind, Trace
 from stretto.workflow import Constant, Sample, TaskSet, Workflow
-from tests.records import nextflow, wfformat
+from tests.records import nextflow, summit, wfformat
 from tests.shared import SHARED, needs
 from tests.test_records_nextflow import PAIRED
 from tests.traces import Attempt, made, platform, slot
@@ -142,14 +143,17 @@ def test_a_set_that_waited_for_room_tells_nothing_about_stages():
 
 
 def test_room_is_counted_node_by_node_gpu_by_gpu_and_for_memory():
-    flow = Workflow("f", [TaskSet("a", tasks=2, resources=Resources(cores=3, gpus=0.5))])
+    needs = Resources(cores=3, gpus=0.5, named={"key": 1})
+    flow = Workflow("f", [TaskSet("a", tasks=2, resources=needs)])
+    nodes = tuple(Node(name, 4, 1, 100, (("key", 1),)) for name in "nm")
+    held = [
+        slot([0, 1, 2], [0], gpu_milli=500, node=node)._replace(named=(("key", 1),))
+        for node in (0, 1)
+    ]
     trace = made(
         flow,
-        platform(2, cores=4, gpus=1, memory_mib=100),
-        [
-            Attempt(0, 0, 0, 10, (slot([0, 1, 2], [0], gpu_milli=500),)),
-            Attempt(1, 5, 5, 20, (slot([0, 1, 2], [0], gpu_milli=500, node=1),)),
-        ],
+        Platform("keyed", nodes),
+        [Attempt(0, 0, 0, 10, (held[0],)), Attempt(1, 5, 5, 20, (held[1],))],
     )
     check(trace)
     shapes = {
@@ -158,6 +162,7 @@ def test_room_is_counted_node_by_node_gpu_by_gpu_and_for_memory():
         "ranks": Resources(cores=1, ranks=3),
         "half": Resources(cores=1, gpus=0.5),
         "whole": Resources(cores=1, gpus=1),
+        "key": Resources(cores=1, named={"key": 1}),
         "heavy": Resources(cores=1, memory=101),
     }
     found = full(trace, list(shapes.values()))
@@ -168,6 +173,7 @@ def test_room_is_counted_node_by_node_gpu_by_gpu_and_for_memory():
         "ranks": ([5 * S], [10 * S]),
         "half": ([], []),
         "whole": ([5 * S], [10 * S]),
+        "key": ([5 * S], [10 * S]),
         "heavy": ([0], []),
     }
     assert found[shapes["pair"]].between(9 * S, 11 * S)
@@ -326,6 +332,84 @@ def test_a_file_that_is_no_calibration_is_refused(text, tmp_path):
         read_calibration(tmp_path / "none.json")
     with pytest.raises(WorkflowError, match="cannot be written"):
         some().write(tmp_path)
+
+
+# One run predicts another.
+
+
+def staged(pipelines: list[list[list[TaskSet]]], after: dict[int, list[int]]) -> Workflow:
+    """Return pipelines of stages of sets as a description, each stage a barrier."""
+    sets: list[TaskSet] = []
+    last: dict[int, list[str]] = {}
+    for number, stages in enumerate(pipelines):
+        before = [name for other in after.get(number, []) for name in last[other]]
+        for stage, kinds in enumerate(stages):
+            here = []
+            for kind in kinds:
+                here.append(f"{kind.name}_{number}_{stage}")
+                sets.append(
+                    TaskSet(
+                        here[-1],
+                        tasks=kind.tasks,
+                        resources=kind.resources,
+                        duration=kind.duration,
+                        after=before,
+                    )
+                )
+            before = here
+        last[number] = before
+    return Workflow("staged", sets)
+
+
+def recorded(workflow: Workflow, overheads: Overheads, path: Path) -> tuple[Path, Trace]:
+    """Simulate as an engine that places largest first, and write what it would have recorded."""
+    trace = simulate(workflow, "summit:4", overheads=overheads, order="largest-first", seed=3)
+    check(trace, slack_us=100 * S)
+    instances = trace.expansion().instances
+    rows = []
+    for row, index in enumerate(trace.instance()):
+        kind, pipeline, stage = instances[index].task_set.name.split("_")
+        needs = instances[index].task_set.resources
+        held_us = int(trace.ended_us[row] - trace.started_us[row])
+        rows.append(
+            {
+                "pipeline": pipeline,
+                "stage": stage,
+                "task_set": kind,
+                "cores": needs.cores,
+                "gpus": int(needs.gpus),
+                "node": trace.placements[row][0].node,
+                "requested_s": (held_us - overheads.task_us) / S,
+                "start_s": trace.started_us[row] / S,
+                "stop_s": trace.ended_us[row] / S,
+            }
+        )
+    rows.sort(key=lambda one: (one["start_s"], one["stop_s"]))
+    return summit(rows, path), trace
+
+
+def test_calibrated_on_one_arrangement_of_the_work_another_is_predicted(tmp_path):
+    def some(name: str, tasks: int, cores: int, gpus: int, mean: float) -> TaskSet:
+        needs = Resources(cores=cores, gpus=gpus)
+        return TaskSet(
+            name, tasks=tasks, resources=needs, duration={"mean": mean, "sd": mean / 100}
+        )
+
+    first, wide = some("first", 24, 16, 1, 300), some("wide", 8, 40, 0, 120)
+    third, fourth = some("third", 20, 4, 1, 500), some("fourth", 9, 4, 0, 150)
+    last = some("last", 17, 4, 0, 260)
+    overheads = Overheads(between_us=9000, task_us=130_000, stage_us=7 * S)
+    one_by_one = staged([[[first], [wide], [third, fourth], [last]]], {})
+    beside = staged([[[first], [wide]], [[third]], [[fourth], [last]]], {1: [0], 2: [0]})
+    known, _ = recorded(one_by_one, overheads, tmp_path / "seq.csv")
+    unknown, trace = recorded(beside, overheads, tmp_path / "async.csv")
+    found = calibrate(known)
+    assert found.overheads == overheads
+    made_of = import_record(unknown, platform="summit:4")
+    assert len(made_of.workflow.task_sets) == 5
+    predicted = simulate(made_of.workflow, "summit:4", overheads=found.overheads, order=found.order)
+    check(predicted, slack_us=100 * S)
+    assert predicted.ttx_us == pytest.approx(trace.ttx_us, rel=0.005)
 
 
 # The paper's runs.

@@ -17,12 +17,14 @@ import yaml
 from typer.main import get_command
 
 import stretto
+from stretto.analysis import Calibration
 from stretto.apps.paper import WORKLOADS, workload
 from stretto.cli.app import app
 from stretto.cli.exits import Exit
 from stretto.model import model_of
 from stretto.platform import PRESETS, platform_named
 from stretto.platform.reading import NodesForm, PlatformForm, read_platform
+from stretto.records import FORMS, parsl, summit, wfformat
 from stretto.scheduler import Mode, diagram
 from stretto.trace.codec import event_from_json
 from stretto.workflow import FIELDS, Constant, Pattern, Workflow, parse_workflow
@@ -199,14 +201,37 @@ def test_every_pattern_and_every_mode_is_documented() -> None:
     ]
 
 
-def test_limits_are_as_documented() -> None:
-    documented = rows(section("docs/description.md", "## Limits"))
+@pytest.mark.parametrize("name", ["docs/description.md", "docs/records.md"])
+def test_limits_are_as_documented(name: str) -> None:
+    documented = rows(section(name, "## Limits"))
     assert documented
     for _, limit, name in documented:
         module, _, constant = name.rpartition(".")
         assert getattr(importlib.import_module(module), constant) == int(limit.replace(",", "")), (
             name
         )
+
+
+# Records.
+
+
+def test_every_form_of_records_and_what_it_needs_is_documented() -> None:
+    documented = {row[0]: row[2] for row in rows(section("docs/records.md", "## Forms"))}
+    assert list(documented) == list(FORMS)
+    for form, needed in (
+        ("summit", summit.NEEDED),
+        ("wfformat", wfformat.VERSIONS),
+        ("parsl", [table for table in parsl.COLUMNS if table != "node"]),
+    ):
+        assert all(one in documented[form] for one in needed)
+
+
+def test_a_calibration_is_as_documented() -> None:
+    written = Calibration({}, stretto.Overheads(), {}).to_json()
+    keys = [row[0] for row in rows(section("docs/records.md", "### The file"))]
+    assert keys == list(written)
+    terms = [row[0] for row in rows(section("docs/records.md", "## Calibration"))]
+    assert ", ".join(terms).replace("`", "").split(", ") == list(written["overheads"])
 
 
 # The model.
@@ -327,7 +352,7 @@ def test_the_six_commands_of_the_readme_work(tmp_path: Path) -> None:
 # Python.
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/python.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/python.md", "docs/records.md"])
 def test_python_in_documents_runs(name: str, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     texts = [block.text for block in blocks("python") if block.name == name]

@@ -9,8 +9,9 @@ import pytest
 
 from stretto.analysis import check
 from stretto.errors import WorkflowError
-from stretto.platform import Node, Platform, platform_named
+from stretto.platform import Node, Platform, platform_named, read_platform
 from stretto.records import Facts, Imported, import_record, imported, read_facts
+from stretto.records.hosting import platform_text
 from stretto.records.record import (
     Machine,
     Record,
@@ -79,6 +80,17 @@ def test_cores_are_the_lowest_free_and_nodes_as_large_as_what_was_held():
     assert "how large the machines are is not recorded" in told(found)
 
 
+def test_machines_of_unknown_size_are_alike(tmp_path):
+    found = made(
+        [task(attempt(0, 1, machine="b")), task(attempt(0, 1, machine="a"))],
+        [task(attempt(0, 1, machine="a"), needs=Resources(cores=1, gpus=1))],
+    )
+    assert found.platform.nodes == (Node("a", 3, 1, 0), Node("b", 3, 1, 0))
+    path = tmp_path / "platform.yaml"
+    path.write_text(platform_text(found.platform))
+    assert read_platform(path) == found.platform
+
+
 def test_gpus_are_shared_as_their_needs_say():
     half = Resources(cores=1, gpus=0.5)
     whole = Resources(cores=1, gpus=2)
@@ -88,14 +100,17 @@ def test_gpus_are_shared_as_their_needs_say():
     assert [slots[0].gpus for slots in found.trace.placements] == [0b1, 0b1, 0b10, 0b1100]
 
 
-def test_a_record_that_holds_more_than_there_is_widens_the_platform_and_says_so():
+def test_a_record_that_holds_more_than_there_is_widens_the_platform_and_says_so(tmp_path):
     tasks = [task(attempt(0, 1, machine="a")) for _ in range(3)]
     found = made(tasks, machines=(Machine("a", 4),))
     assert found.platform.nodes[0].cores == 6
     assert "the platform widened: a held 6 of 4 cores at once" in told(found)
-    given = Platform("given", (Node("n", 4, 0, 0),))
+    given = Platform("given", (Node("n", 4, 0, 0, (("key", 2),)),))
     widened = made(tasks, platform=given)
-    assert (widened.platform.name, widened.platform.nodes[0].cores) == ("given", 6)
+    assert widened.platform == Platform("given", (Node("n", 6, 0, 0, (("key", 2),)),))
+    path = tmp_path / "platform.yaml"
+    path.write_text(platform_text(widened.platform))
+    assert read_platform(path) == widened.platform
     assert "n held 6 of 4 cores at once" in told(widened)
 
 
@@ -184,7 +199,7 @@ def test_what_never_finished_keeps_the_rest_from_starting():
     failed = attempt(0, 1, outcome=Outcome.FAILED)
     found = made([task(failed)], [task(attempt(2, 3))], after={1: [(0, Pattern.ALL)]})
     assert len(found.trace) == 1
-    assert "1 attempt never started, for what they wait for never finished" in told(found)
+    assert "1 attempt never started: what was waited for never finished" in told(found)
 
 
 def test_an_attempt_without_an_end_is_lost_when_the_next_begins():

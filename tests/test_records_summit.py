@@ -134,7 +134,7 @@ def test_unknown_columns_are_counted_and_told(tmp_path):
         ({"stop_s": -1}, "r.csv:2: stop_s: expected no less than start_s (0), found -1"),
         ({"cores": "2.5"}, "r.csv:2: cores: expected a whole number from 0, found '2.5'"),
         ({"cores": ""}, "r.csv:2: cores: expected a value, found none"),
-        ({"cores": 0}, "r.csv:2: cores: expected at least one core or some of a GPU"),
+        ({"cores": 0}, "r.csv:2: cores: expected at least one core, some of a GPU or a named"),
         ({"gpus": 1.5}, "r.csv:2: gpus: expected whole GPUs, or a fraction of one, found 1.5"),
         ({"pipeline": "x"}, "r.csv:2: pipeline: expected a number, found 'x'"),
         ({"requested_s": -2}, "r.csv:2: requested_s: expected 0 or more"),

@@ -39,18 +39,21 @@ class Full:
 class _Free:
     """What is free on one node."""
 
-    __slots__ = ("cores", "gpus_milli", "memory_mib")
+    __slots__ = ("cores", "gpus_milli", "memory_mib", "named")
 
     def __init__(self, node: Node) -> None:
         self.cores = node.cores
         self.memory_mib = node.memory_mib
         self.gpus_milli = [GPU_MILLI] * node.gpus
+        self.named = dict(node.named)
 
     def change(self, slot: Slot, sign: int) -> None:
         self.cores += sign * slot.cores.bit_count()
         self.memory_mib += sign * slot.memory_mib
         for gpu in bits(slot.gpus):
             self.gpus_milli[gpu] += sign * slot.gpu_milli
+        for name, amount in slot.named:
+            self.named[name] += sign * amount
 
     def ranks(self, shape: Resources) -> int:
         """Return how many more ranks of a shape there is room for."""
@@ -59,6 +62,8 @@ class _Free:
             most = min(most, self.cores // shape.cores)
         if shape.memory_mib:
             most = min(most, self.memory_mib // shape.memory_mib)
+        for name, amount in shape.named:
+            most = min(most, self.named.get(name, 0) // amount)
         whole, share = divmod(shape.gpus_milli, GPU_MILLI)
         if share:
             most = min(most, sum(left // share for left in self.gpus_milli))

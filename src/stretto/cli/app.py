@@ -36,7 +36,7 @@ from stretto.running import resume as resume_run
 from stretto.running import run as run_workflow
 from stretto.scheduler import Mode, Status
 from stretto.simulator import simulate as simulate_workflow
-from stretto.trace import Outcome, Trace
+from stretto.trace import Kind, Outcome, Trace
 from stretto.units import counted
 from stretto.workflow import Command, Workflow, expand, located, read_workflow, write_workflow
 
@@ -327,6 +327,8 @@ def _how(state: dict[str, Any]) -> str:
         return "is on"
     if state["finished"] == state["tasks"]:
         return "is done"
+    if state["kind"] == Kind.IMPORTED:
+        return "is the record of another engine"
     if state["in_flight"]:
         return "was killed (stretto resume goes on with it)"
     return "has failed" if state["failed"] else "has stopped (stretto resume goes on with it)"

@@ -1,13 +1,14 @@
 """Where a record's tasks ran: its machines, and the platform that they make.
 
 A record may list its machines with their sizes, only name them with its tasks, or say nothing.
-What is not said is taken to be as large as the most that was held at once; what is said, and was
-passed all the same, is widened and told.
+Machines of unknown size are taken to be alike, as large as the most that was held on one of them at
+once; what is said, and was passed all the same, is widened and told.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import yaml
 
@@ -42,7 +43,9 @@ def hosts_of(record: Record, given: Platform | None) -> tuple[list[Host], dict[s
     known = {node.name: number for number, node in enumerate(given.nodes)}
     if not all(name in known for name in names):
         known = {name: number for number, name in enumerate(names)}
-    return [Host(one.name, one.cores, one.gpus, one.memory_mib) for one in given.nodes], known
+    return [
+        Host(one.name, one.cores, one.gpus, one.memory_mib, one.named) for one in given.nodes
+    ], known
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
@@ -56,7 +59,11 @@ def platform_of(
 ) -> tuple[Platform, tuple[str, ...]]:
     """Return what the record shows of where it ran, and sentences about that."""
     hosts = ledger.hosts or [Host("node0", 1)]
-    nodes = tuple(host.node() for host in hosts)
+    nodes = [host.node() for host in hosts]
+    placed = any(one.machines for task in record.tasks for one in task.attempts)
+    unknown = [number for number, host in enumerate(hosts) if host.cores is None]
+    if placed and unknown:
+        nodes = _alike(nodes, unknown)
     told = []
     beyond = [
         f"{node.name} held {what} at once"
@@ -65,16 +72,29 @@ def platform_of(
     ]
     if beyond:
         told.append(f"more is held than there is, and the platform widened: {named(beyond)}")
-    if any(host.cores is None for host in hosts):
+    if unknown:
         told.append(
-            "how large the machines are is not recorded: each has the most that was held at once"
+            "how large the machines are is not recorded: all have the most that was held on one"
         )
-    if not any(one.machines for task in record.tasks for one in task.attempts):
+    if not placed:
         told.append("where tasks ran is not recorded: they lie wherever there is room")
     if given is not None and not beyond:
         return given, tuple(told)
     name = name_from(record.name if given is None else given.name)
-    return Platform(name, nodes), tuple(told)
+    return Platform(name, tuple(nodes)), tuple(told)
+
+
+def _alike(nodes: Sequence[Node], unknown: Sequence[int]) -> list[Node]:
+    """Return the nodes, those of unknown size all as large as the largest of them."""
+    sizes = [nodes[number] for number in unknown]
+    cores = max(1, *(one.cores for one in sizes))
+    gpus = max(one.gpus for one in sizes)
+    memory_mib = max(one.memory_mib for one in sizes)
+    those = set(unknown)
+    return [
+        Node(node.name, cores, gpus, memory_mib) if number in those else node
+        for number, node in enumerate(nodes)
+    ]
 
 
 def _beyond(host: Host, node: Node) -> str:
@@ -91,7 +111,13 @@ def _beyond(host: Host, node: Node) -> str:
 def platform_text(platform: Platform) -> str:
     """Return a platform as the YAML that `read_platform` reads."""
     nodes = [
-        {"name": one.name, "cores": one.cores, "gpus": one.gpus, "memory": one.memory_mib}
+        {
+            "name": one.name,
+            "cores": one.cores,
+            "gpus": one.gpus,
+            "memory": one.memory_mib,
+            **({"named": dict(one.named)} if one.named else {}),
+        }
         for one in platform.nodes
     ]
     values = {"name": platform.name, "nodes": nodes}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from stretto.errors import WorkflowError
 from stretto.platform import Node, Placement, Slot, bits
 from stretto.platform.nodes import MOST_CORES_A_NODE, MOST_GPUS_A_NODE
-from stretto.resources import Resources
+from stretto.resources import Amounts, Resources
 from stretto.scheduler.slots import lowest_bits
 from stretto.units import GPU_MILLI
 
@@ -30,12 +30,15 @@ class Host:
         For people.
     cores, gpus, memory_mib
         What it is said to have; `None` where nobody knows.
+    named
+        Named resources, of which records know nothing.
     """
 
     name: str
     cores: int | None = None
     gpus: int | None = None
     memory_mib: int | None = None
+    named: Amounts = ()
     held_cores: int = 0
     held_memory_mib: int = 0
     left_milli: list[int] = field(default_factory=list)
@@ -95,6 +98,7 @@ class Host:
                 max(self.cores or 0, self.most_cores),
                 max(self.gpus or 0, len(self.left_milli)),
                 max(self.memory_mib or 0, self.most_memory_mib),
+                self.named,
             )
         except WorkflowError as error:
             raise error.within(self.name) from None

@@ -124,7 +124,7 @@ class Timeline:
     def told(self) -> tuple[str, ...]:
         """Sentences about what was mended."""
         left = sum(self._pending) + sum(map(len, self._waiting.values()))
-        lost = {"never started, for what they wait for never finished": left} if left else {}
+        lost = {"never started: what was waited for never finished": left} if left else {}
         return tuple(
             f"{counted(count, 'attempt')} {what}"
             for what, count in {**self._mended, **lost}.items()
