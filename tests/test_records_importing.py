@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stretto.analysis import check
 from stretto.errors import WorkflowError
@@ -20,9 +23,10 @@ from stretto.records.record import (
     RecordedTask,
 )
 from stretto.resources import Resources
+from stretto.scheduler import Mode, State, gated_sets
 from stretto.simulator import simulate
 from stretto.trace import Kind, Outcome, read_header, read_trace
-from stretto.workflow import Pattern, read_workflow
+from stretto.workflow import Pattern, expand, read_workflow
 from tests.records import SUMMIT, brought, summit, wfformat
 
 S = 1_000_000
@@ -150,9 +154,7 @@ def test_an_attempt_that_started_too_early_is_moved_to_where_it_could():
     )
     assert found.trace.started_us.tolist() == [0, 10 * S, 11 * S]
     assert found.trace.ended_us.tolist() == [10 * S, 12 * S, 12 * S]
-    assert "1 attempt moved: recorded to start before what the task waits for had ended" in told(
-        found
-    )
+    assert "1 attempt moved: recorded to start before what it had to wait for" in told(found)
     assert found.facts.made_up_starts == (1,)
 
 
@@ -225,6 +227,81 @@ def test_too_many_retries_are_refused():
     attempts = [attempt(at, at, outcome=Outcome.FAILED) for at in range(103)]
     with pytest.raises(WorkflowError, match=r"expected at most 100 retries of a task, found 102"):
         made([task(*attempts)])
+
+
+# Whatever a record says.
+
+
+@st.composite
+def recorded(draw: st.DrawFn) -> Record:
+    """A record whose times need not fit together."""
+    moments = st.one_of(st.none(), st.integers(0, 20).map(lambda at: at * S))
+    attempts = st.builds(
+        RecordedAttempt,
+        outcome=st.sampled_from([one for one in Outcome if one is not Outcome.LOST]),
+        asked_us=moments,
+        started_us=moments,
+        ended_us=moments,
+        duration_us=moments,
+        machines=st.sampled_from([(), ("a",), ("b",), ("a", "b")]),
+    )
+    shapes = [
+        Resources(cores=1),
+        Resources(cores=3, gpus=0.4, memory=10),
+        Resources(cores=2, gpus=2, ranks=2),
+    ]
+    tasks: list[RecordedTask] = []
+    sets: list[RecordedSet] = []
+    for _ in range(draw(st.integers(1, 4))):
+        count = draw(st.integers(1, 4))
+        needs = draw(st.sampled_from(shapes))
+        after = []
+        for at, one in enumerate(sets):
+            if draw(st.booleans()):
+                choices = [Pattern.ALL]
+                choices += [Pattern.EACH] if len(one.tasks) == count else []
+                choices += [Pattern.GROUP] if len(one.tasks) >= count else []
+                after.append((at, draw(st.sampled_from(choices))))
+        places = tuple(range(len(tasks), len(tasks) + count))
+        sets.append(RecordedSet("s", places, tuple(after)))
+        tasks += [
+            RecordedTask("t", "s", needs, tuple(ordered(draw(st.lists(attempts, max_size=3)))))
+            for _ in range(count)
+        ]
+    machines = draw(
+        st.sampled_from([(), (Machine("a", 4, 16),), (Machine("a", 4), Machine("b", None, 1))])
+    )
+    return Record("summit", "drawn", "drawn", tuple(tasks), tuple(sets), machines)
+
+
+def ordered(attempts: list[RecordedAttempt]) -> list[RecordedAttempt]:
+    """Put ends behind starts, as every reader does, and nothing behind an attempt that finished."""
+    kept = []
+    for one in attempts:
+        if one.started_us is not None and one.ended_us is not None:
+            one = replace(one, ended_us=max(one.started_us, one.ended_us))
+        kept.append(one)
+        if one.outcome is Outcome.FINISHED:
+            break
+    return kept
+
+
+@given(recorded(), st.sampled_from([None, "summit:2"]))
+@settings(max_examples=300, deadline=None)
+def test_whatever_a_record_says_it_becomes_a_legal_run_that_can_be_replayed(record, where):
+    found = imported(record, where)
+    check(found.trace)
+    sets = gated_sets(expand(found.workflow), Mode.TASK_LEVEL)
+    state = State(sets, found.platform.nodes, [0] * len(sets))
+    last_us = 0
+    for time_us, events in found.rounds:
+        assert time_us >= last_us
+        last_us = time_us
+        for event in events:
+            state.apply(event)
+    assert state.n_finished == found.trace.n_finished
+    for task in found.trace.task:
+        assert 0 <= task < found.workflow.n_tasks
 
 
 # Directories.

@@ -4,7 +4,7 @@ The scheduler's own `State` says what may start when, so that whatever reads jou
 events.  Attempts start when the record says they did.  Where that cannot be, something is mended,
 and told:
 
-- one that started before what it waits for had finished (clocks of several machines differ) starts
+- one that started before what it waits for had ended (clocks of several machines differ) starts
   when that has;
 - one whose start nobody knows starts as soon as its inputs are there and a machine has room;
 - one of which only start or only end is known, but how long it took, has the other worked out;
@@ -117,7 +117,7 @@ class Timeline:
         ]
         """Tasks that take as long as they do for want of anything known, or took over a result."""
         for task in range(len(self._tasks)):
-            self._await(task)
+            self._await(task, 0)
         self._play()
 
     @property
@@ -149,14 +149,14 @@ class Timeline:
             elif not events:
                 return
 
-    def _await(self, task: int) -> None:
+    def _await(self, task: int, now_us: int) -> None:
         """Put the next attempt of a task into the future, if there is one."""
         attempts = self._attempts[task]
         if self._next[task] == len(attempts):
             return
         started_us = attempts[self._next[task]].started_us
         if started_us is not None:
-            heappush(self._heap, (started_us, _STARTS, task))
+            heappush(self._heap, (max(now_us, started_us), _STARTS, task))
         elif self._state.status[task] == Status.READY:
             self._wait_for_room(task)
         else:
@@ -193,7 +193,7 @@ class Timeline:
         self._state.apply(event)
         events.append(event)
         self._next[task] += 1
-        self._await(task)
+        self._await(task, now_us)
         if attempt.outcome is Outcome.FINISHED:
             for freed in self._fed_by(task):
                 if self._pending[freed] and self._state.status[freed] == Status.READY:
@@ -222,8 +222,6 @@ class Timeline:
         elif started_us >= now_us:
             heappush(self._heap, (started_us, _STARTS, task))
         else:
-            self._mended["moved: recorded to start before what the task waits for had ended"] += 1
-            self.made_up_starts.append(task)
             self._start(task, now_us, events)
 
     def _fill(self, now_us: int, events: list[Event]) -> None:
@@ -247,6 +245,9 @@ class Timeline:
             return False
         if attempt.started_us is None:
             self._mended["without a start: put when inputs and room were there"] += 1
+            self.made_up_starts.append(task)
+        elif attempt.started_us < now_us:
+            self._mended["moved: recorded to start before what it had to wait for had ended"] += 1
             self.made_up_starts.append(task)
         number = self._state.attempts[task] + 1
         launched = Launched(task, number, now_us, placement, self._state.n_bundles)
