@@ -183,10 +183,10 @@ def test_a_named_resource_of_a_node_is_not_exceeded():
 def test_a_named_resource_lies_where_there_is_some():
     elsewhere = (slot([], ranks=2, named={"licence": 4}, node=1),)
     told(changed(shared(0, 1, 2), 2, placement=elsewhere), "t[0].2", "the named licence")
-    # A resource that is called like another kind is still told from it.
-    memory = Workflow("m", [TaskSet("t", resources=Resources(named={"memory": 1}), duration=1)])
-    lies = (slot([0], named={"memory": 1}),)
-    told(made(memory, LICENCES, [Attempt(0, 0, 0, 1, lies)]), "on the named memory held by others")
+    # A resource that no node has is held by nobody.
+    fpga = Workflow("m", [TaskSet("t", resources=Resources(named={"fpga": 1}), duration=1)])
+    lies = (slot([0], named={"fpga": 1}),)
+    told(made(fpga, LICENCES, [Attempt(0, 0, 0, 1, lies)]), "on the named fpga held by others")
 
 
 @pytest.mark.parametrize(
