@@ -1,0 +1,1 @@
+"""Shorter schedules than any rule gives, as orders that engines keep; and proven bounds."""
