@@ -201,7 +201,7 @@ def test_every_pattern_and_every_mode_is_documented() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["docs/description.md", "docs/records.md"])
+@pytest.mark.parametrize("name", ["docs/description.md", "docs/optimizer.md", "docs/records.md"])
 def test_limits_are_as_documented(name: str) -> None:
     documented = rows(section(name, "## Limits"))
     assert documented
