@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from itertools import count
 
 import pytest
@@ -25,6 +26,7 @@ from stretto.scheduler import RULES, Mode, Order
 from stretto.simulator import simulate
 from stretto.workflow import TaskSet, Workflow
 from tests.projects import KEEPS_ROOM, PAIR, at_means, project
+from tests.shared import ROOT, SHARED, needs
 from tests.workflows import cases
 
 SUMMIT = platform_named("summit:16")
@@ -221,3 +223,24 @@ class TestDeterminism:
         )
         compiles, found = json.loads(done.stdout)
         return compiles, found
+
+
+def psplib(monkeypatch: pytest.MonkeyPatch, kind: str, names: tuple[str, ...]) -> Iterator[object]:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    from psplib import instances
+
+    return (one for one in instances(SHARED / "psplib" / kind) if one.name in names)
+
+
+@needs("psplib")
+def test_what_is_found_for_psplib_is_what_the_scheduler_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gaps: list[float] = []
+    for one in psplib(monkeypatch, "j30", ("j301_1", "j305_1", "j3013_1", "j3029_1", "j3045_1")):
+        found = optimize(one.workflow, one.platform, rounds=1000, exact=False)
+        assert played_us(one.workflow, one.platform, Mode.TASK_LEVEL, found.order) == found.ttx_us
+        assert found.ttx_us >= one.best * 10**6  # the best makespans of j30 are proven optima
+        gaps.append(found.ttx_us / one.best / 10**6 - 1)
+    assert len(gaps) == 5
+    assert max(gaps) < 0.08
