@@ -10,6 +10,7 @@ import select
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -120,11 +121,12 @@ def test_a_plan_says_all_that_it_promises() -> None:
     assert {"doa_width", "t_seq_s", "t_async_s", "improvement"} <= plan.keys()
     assert list(plan["simulated"]) == ["sequential", "asynchronous", "task-level"]
     for one in plan["simulated"].values():
-        assert set(one) == {"ttx_s", "improvement", "core_utilisation", "gpu_utilisation"}
-        assert 0 < one["core_utilisation"] <= 1
+        assert set(one["ttx_s"]) == {"mean", "p5", "p95"}
+        assert 0 < one["core_utilisation"]["mean"] <= 1
+    assert {"bounds", "optimality_gap", "masked", "branches", "period_s", "advice"} <= plan.keys()
     shown = stretto("plan", "paper:deepdrivemd")
     assert shown.returncode == 0
-    for word in ("DOA_dep", "WLA", "simulated, asynchronous", "Masked"):
+    for word in ("DOA_dep", "WLA", "asynchronous", "Masked", "Run it task-level"):
         assert word in shown.stdout
 
 
@@ -132,7 +134,62 @@ def test_a_plan_without_durations_says_which_are_missing(tmp_path: Path) -> None
     (tmp_path / "flow.yaml").write_text("name: f\ntask_sets: {a: {command: 'true'}}\n")
     said = called("plan", "flow.yaml", folder=tmp_path)
     assert said.returncode == 0
-    assert "the duration of a is not known" in said.stdout
+    assert "before the duration of a is known" in said.stdout
+
+
+def test_a_plan_tells_whether_it_fits_and_what_it_costs() -> None:
+    said = called("plan", "paper:c-dg1", "--walltime", "40m", "--price", "2", "--draws", "3")
+    assert (said.returncode, said.stderr) == (0, "")
+    assert "Task-level fits into 2,400 s with a chance of 100% and costs 18." in said.stdout
+    assert said.stdout.splitlines()[-1].startswith("The gain of ")
+
+
+def test_an_order_from_a_plan_is_run_by(tmp_path: Path) -> None:
+    (tmp_path / "flow.yaml").write_text(
+        "name: two\n"
+        "task_sets: {a: {duration: 1, command: 'true'}, b: {duration: 9, command: 'true'}}\n"
+    )
+    planned = called(
+        "plan",
+        "flow.yaml",
+        "--platform",
+        "local:1",
+        "--optimize-rounds",
+        "50",
+        "--json",
+        folder=tmp_path,
+    )
+    (tmp_path / "plan.json").write_text(planned.stdout)
+    words = (
+        "run",
+        "flow.yaml",
+        "--platform",
+        "local:1",
+        "--order",
+        "plan.json",
+        "--run-dir",
+        "run",
+    )
+    assert called(*words, folder=tmp_path).returncode == 0
+    order = json.loads(planned.stdout)["order"]
+    assert read_trace(tmp_path / "run/journal.jsonl").order.to_json() == order
+
+
+def test_a_sweep_shows_a_table_and_draws_its_curves(tmp_path: Path) -> None:
+    words = ("sweep", "paper:c-dg1", "--nodes", "8,14-16", "--draws", "2", "--within", "10")
+    said = called(*words, "--figure", "curves.svg", folder=tmp_path)
+    assert (said.returncode, said.stderr) == (0, "")
+    assert [line.split()[0] for line in said.stdout.splitlines() if line.strip()[:1].isdigit()] == [
+        "1",
+        "8",
+        "14",
+        "15",
+    ]
+    assert "*16 " in said.stdout
+    root = ElementTree.fromstring((tmp_path / "curves.svg").read_text())
+    drawn = [one.text for one in root.iter("{http://www.w3.org/2000/svg}title")]
+    assert len(drawn) == 4
+    assert json.loads(called(*words, "--json").stdout)["smallest"][0]["size"] == 16
 
 
 def test_simulations_are_told_and_reported(tmp_path: Path) -> None:
@@ -332,6 +389,16 @@ def test_a_damaged_journal_is_named_with_its_line(done: Path, tmp_path: Path) ->
         ("run", "flow.yaml", "--platform", "summit:2"),
         ("plan", "flow.yaml", "--platform", "summit:0"),
         ("plan", "flow.yaml", "--platform", "nowhere.yaml"),
+        ("plan", "flow.yaml", "--walltime", "soon"),
+        ("plan", "flow.yaml", "--order", "best-first"),
+        ("plan", "flow.yaml", "--order", "flow.yaml"),
+        ("plan", "flow.yaml", "--calibration", "nowhere.json"),
+        ("sweep", "flow.yaml", "--nodes", "1,x"),
+        ("sweep", "flow.yaml", "--nodes", ""),
+        ("sweep", "flow.yaml", "--nodes", "4-2"),
+        ("sweep", "flow.yaml", "--nodes", "1-99999"),
+        ("sweep", "flow.yaml", "--tasks", "first"),
+        ("sweep", "flow.yaml", "--tasks", "none=3"),
         ("run", "flow.yaml", "--run-dir", "run"),
     ],
 )

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ from stretto.platform.reading import NodesForm, PlatformForm, read_platform
 from stretto.records import FORMS, parsl, summit, wfformat
 from stretto.scheduler import Mode, diagram
 from stretto.trace.codec import event_from_json
-from stretto.workflow import FIELDS, Constant, Pattern, Workflow, parse_workflow
+from stretto.workflow import FIELDS, Pattern, parse_workflow
 from stretto.workflow.schema import TaskSetForm, WorkflowForm
 
 ROOT = Path(__file__).parent.parent
@@ -237,20 +238,13 @@ def test_a_calibration_is_as_documented() -> None:
 # The model.
 
 
-def at_means(name: str) -> Workflow:
-    workflow = workload(name)
-    return workflow.with_durations(
-        {one.name: Constant(one.duration.mean_us) for one in workflow.task_sets if one.duration}
-    )
-
-
 def test_the_papers_numbers_are_those_of_plan() -> None:
     text = read("docs/model.md")
     formulas = {row[0]: row[1:] for row in rows(text.partition("<!-- formulas -->")[2])}
     simulated = {row[0]: row[1:] for row in rows(text.partition("<!-- simulated -->")[2])}
     assert list(formulas) == list(simulated) == [f"paper:{name}" for name in WORKLOADS]
     for name in WORKLOADS:
-        plan = stretto.plan(at_means(name)).to_json()
+        plan = stretto.plan(workload(name).at_means()).to_json()
         corrected = plan["corrected"]
         assert formulas[f"paper:{name}"] == [
             *(str(plan[key]) for key in ("doa_dep", "doa_width", "doa_res", "wla")),
@@ -262,7 +256,7 @@ def test_the_papers_numbers_are_those_of_plan() -> None:
             ),
         ]
         assert simulated[f"paper:{name}"] == [
-            f"{plan['simulated'][mode]['ttx_s']:.0f}" for mode in Mode
+            f"{plan['simulated'][mode]['at_means_s']:.0f}" for mode in Mode
         ]
 
 
@@ -273,7 +267,7 @@ def test_what_is_said_about_overlap_in_deepdrivemd() -> None:
 
 def test_what_is_said_about_priorities_in_c_dg2() -> None:
     platform = platform_named("summit:16")
-    trace = stretto.simulate(at_means("c-dg2"), platform, order="largest-first")
+    trace = stretto.simulate(workload("c-dg2").at_means(), platform, order="largest-first")
     assert trace.ttx_us == 1540 * 10**6
 
 
@@ -338,10 +332,10 @@ def test_the_line_of_a_journal_can_be_read() -> None:
 
 
 @pytest.mark.slow
-def test_the_six_commands_of_the_readme_work(tmp_path: Path) -> None:
+def test_the_commands_of_the_readme_work(tmp_path: Path) -> None:
     (block,) = [one for one in blocks("console") if one.name == "README.md"]
     commands = [line[2:].partition("  #")[0] for line in block.text.splitlines()]
-    assert len(commands) == 6
+    assert len(commands) == 7
     for command in commands:
         program = [sys.executable, "-m", "stretto.cli", *command.split()[1:]]
         ended = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -375,3 +369,13 @@ def test_python_in_documents_is_python(block: Block) -> None:
 def test_every_public_name_is_in_the_documents() -> None:
     told = read("docs/python.md") + read("README.md")
     assert [name for name in stretto.__all__ if not re.search(rf"\b{name}\b", told)] == []
+
+
+# The plan.
+
+
+def test_every_key_of_a_plan_is_in_its_document() -> None:
+    text = files("stretto.planning").joinpath("plan.schema.json").read_text("utf-8")
+    table = rows(section("docs/plan.md", "## JSON"))
+    documented = {key for row in table for key in re.findall(r"\w+", row[0])}
+    assert documented == set(json.loads(text)["properties"])

@@ -8,7 +8,7 @@ from stretto.analysis import Calibration, measured_durations, read_calibration
 from stretto.calibrating import calibrate
 from stretto.errors import BackendError, StrettoError, WorkflowError
 from stretto.executor import Executor
-from stretto.planning import Plan, plan
+from stretto.planning import Plan, Sweep, plan, sweep
 from stretto.platform import Node, Overheads, Platform, platform_named
 from stretto.records import Imported, import_record
 from stretto.report import write_report
@@ -45,6 +45,7 @@ __all__ = [
     "Run",
     "RunReport",
     "StrettoError",
+    "Sweep",
     "TaskSet",
     "Trace",
     "Workflow",
@@ -62,6 +63,7 @@ __all__ = [
     "resume",
     "run",
     "simulate",
+    "sweep",
     "write_report",
     "write_workflow",
 ]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -17,17 +14,27 @@ from rich.console import Console
 from rich.table import Table
 
 from stretto.analysis import freshness, utilisation
-from stretto.apps.paper import workload
+from stretto.cli import planning_commands, records_commands
 from stretto.cli.exits import Exit, exit_of
 from stretto.cli.graph_view import GraphFormat, graph_text
+from stretto.cli.inputs import PAPER, about, calibrated, print_json, workflow_of
+from stretto.cli.options import (
+    CRITICAL_PATH,
+    ByOrder,
+    Calibrated,
+    File,
+    InMode,
+    Json,
+    MaybeByOrder,
+    RunDir,
+    Seed,
+    Where,
+)
 from stretto.cli.orders import order_named
-from stretto.cli.plan_view import print_plan
 from stretto.cli.progress import shown
-from stretto.cli.records_commands import register as register_records
 from stretto.cli.state_view import run_replayed, state_to_json, story, task_named
 from stretto.cli.texts import last_line, percent, printable, resume_command, seconds
 from stretto.errors import BackendError, WorkflowError
-from stretto.planning import plan as make_plan
 from stretto.platform import check_fits, platform_for
 from stretto.report import write_report
 from stretto.reporting import report_of
@@ -38,7 +45,7 @@ from stretto.scheduler import Mode, Status
 from stretto.simulator import simulate as simulate_workflow
 from stretto.trace import Kind, Outcome, Trace
 from stretto.units import counted
-from stretto.workflow import Command, Workflow, expand, located, read_workflow, write_workflow
+from stretto.workflow import expand, write_workflow
 
 __all__ = ["app", "main"]
 
@@ -49,33 +56,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-register_records(app)
-
-PAPER = "paper:"
-CRITICAL_PATH = "critical-path"
-SHELL_SIGNS = frozenset({">", ">>", "<", "<<", "|", "||", "&", "&&", ";", "2>", "2>&1"})
-"""Words that mean something to a shell only."""
 STARTER = Path(__file__).parent / "starter"
 MOST_FAILURES = 5
 """Failed tasks that are told at the end of a run."""
-
-File = Annotated[
-    str, typer.Argument(metavar="FILE", help="A description (YAML or TOML), or paper:NAME.")
-]
-RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")]
-Where = Annotated[
-    str | None,
-    typer.Option("--platform", help="local, local:CORES, summit:16, or a file with nodes."),
-]
-ByOrder = Annotated[
-    str,
-    typer.Option(
-        "--order", metavar="ORDER", help="Which set goes first: a rule, or a file with an order."
-    ),
-]
-InMode = Annotated[Mode, typer.Option("--mode", help="How much may overlap.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all that is drawn.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
 
 
 def _print_version(asked: bool) -> None:
@@ -142,11 +125,11 @@ def init(
 @app.command()
 def validate(file: File, platform: Where = None) -> None:
     """Check a description, and whether its tasks fit on a platform."""
-    workflow = _workflow(file)
+    workflow = workflow_of(file)
     sets = counted(len(workflow.task_sets), "task set")
     line = f"{workflow.name}: {sets}, {counted(workflow.n_tasks, 'task')}"
     if platform is not None or workflow.platform is not None:
-        with _about(file):
+        with about(file):
             where = platform_for(workflow, platform)
             check_fits(workflow, where)
         line += f", every one fits on {where.name}"
@@ -160,20 +143,12 @@ def graph(
     expanded: Annotated[bool, typer.Option(help="Print the description as understood.")] = False,
 ) -> None:
     """Show what waits for what."""
-    workflow = _workflow(file)
+    workflow = workflow_of(file)
     print(write_workflow(workflow) if expanded else graph_text(workflow, form))
 
 
-@app.command()
-def plan(file: File, platform: Where = None, seed: Seed = 0, as_json: Json = False) -> None:
-    """Say what asynchronous execution would gain, before anything is run."""
-    workflow = _workflow(file)
-    with _about(file):
-        made = make_plan(workflow, platform=platform, seed=seed)
-    if as_json:
-        _print_json(made.to_json())
-    else:
-        print_plan(Console(), made)
+planning_commands.register(app)
+records_commands.register(app)
 
 
 @app.command()
@@ -182,24 +157,27 @@ def simulate(
     mode: Annotated[Mode | None, typer.Option("--mode", help="One mode; all unless given.")] = None,
     platform: Where = None,
     seed: Seed = 0,
-    order: ByOrder = CRITICAL_PATH,
+    order: MaybeByOrder = None,
+    calibration: Calibrated = None,
     report: Annotated[Path | None, typer.Option(help="Write a report to this file.")] = None,
     as_json: Json = False,
 ) -> None:
     """Play a workflow on a virtual clock, with the scheduler that would run it."""
-    workflow = _workflow(file)
+    workflow, overheads, chosen = calibrated(workflow_of(file), order, calibration)
     modes = [mode] if mode is not None else list(Mode)
-    with _about(file):
+    with about(file):
         where = platform_for(workflow, platform)
         traces = [
-            simulate_workflow(workflow, where, mode=one, seed=seed, order=order_named(order))
+            simulate_workflow(
+                workflow, where, mode=one, seed=seed, overheads=overheads, order=chosen
+            )
             for one in modes
         ]
     if report is not None:
         write_report(report, traces, title=workflow.name)
     summaries = [_summary(trace) for trace in traces]
     if as_json:
-        _print_json({"workflow": workflow.name, "platform": where.name, "modes": summaries})
+        print_json({"workflow": workflow.name, "platform": where.name, "modes": summaries})
     else:
         _print_summaries(summaries)
 
@@ -223,11 +201,11 @@ def run(
     """Run a workflow, on this machine or emulated."""
     if file.startswith(PAPER) and not emulate:
         raise WorkflowError("the paper's tasks have nothing to run; add --emulate", source=file)
-    workflow = _workflow(file)
+    workflow = workflow_of(file)
     console = Console(stderr=as_json)
     expansion = expand(workflow)
     done = [0] * len(expansion.instances)
-    with shown(console, expansion, done) as observe, _about(file):
+    with shown(console, expansion, done) as observe, about(file):
         ended = run_workflow(
             workflow,
             platform=platform,
@@ -269,7 +247,7 @@ def status(run_dir: RunDir, as_json: Json = False) -> None:
     replay, driven = run_replayed(run_dir)
     state = state_to_json(replay, driven=driven)
     if as_json:
-        _print_json(state)
+        print_json(state)
         return
     print(
         f"{state['workflow']} ({state['mode']}, {state['kind']}) {_how(state)}: "
@@ -299,7 +277,7 @@ def report(
     made = report_of(*run_dirs, output=output)
     summaries = [_summary(trace) for trace in made.traces]
     if as_json:
-        _print_json({"report": str(made.path), "runs": summaries, **summaries[0]})
+        print_json({"report": str(made.path), "runs": summaries, **summaries[0]})
     else:
         if len(summaries) > 1:
             _print_summaries(summaries)
@@ -316,7 +294,7 @@ def explain(
     replay, driven = run_replayed(run_dir)
     lines = list(story(replay, task_named(replay.expansion, task), driven=driven))
     if as_json:
-        _print_json({"task": task, "story": lines})
+        print_json({"task": task, "story": lines})
     else:
         print(printable("\n".join(lines)))
 
@@ -334,40 +312,13 @@ def _how(state: dict[str, Any]) -> str:
     return "has failed" if state["failed"] else "has stopped (stretto resume goes on with it)"
 
 
-def _workflow(file: str) -> Workflow:
-    if file.startswith(PAPER):
-        return workload(file.removeprefix(PAPER))
-    workflow = read_workflow(file)
-    for task_set in workflow.task_sets:
-        match task_set.work:
-            case Command(words, shell=False):
-                for sign in sorted(SHELL_SIGNS.intersection(words)):
-                    print(
-                        f"note: {task_set.name} hands {sign!r} to its program as a word; "
-                        "with shell: true a shell would see it",
-                        file=sys.stderr,
-                    )
-            case _:
-                pass
-    return workflow
-
-
-@contextmanager
-def _about(file: str) -> Iterator[None]:
-    """Say of an error that shows only later which line of the file it is about."""
-    try:
-        yield
-    except WorkflowError as error:
-        raise error if file.startswith(PAPER) else located(error, file) from None
-
-
 def _end(ended: Run, as_json: bool) -> None:
     """Print how a run ended, write its report, and exit accordingly."""
     made = report_of(ended.directory)
     code = exit_of(ended)
     summary = _summary(made.traces[0])
     if as_json:
-        _print_json(
+        print_json(
             {
                 "run_dir": str(ended.directory),
                 "ending": ended.ending.value,
@@ -431,7 +382,3 @@ def _print_summaries(summaries: list[dict[str, Any]]) -> None:
             percent(one["gpu_utilisation"]),
         )
     Console().print(table)
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    print(json.dumps(value, indent=2))

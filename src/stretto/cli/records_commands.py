@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +10,8 @@ import typer
 
 from stretto.analysis import Calibration
 from stretto.calibrating import calibrate as make_calibration
+from stretto.cli.inputs import print_json
+from stretto.cli.options import Json
 from stretto.cli.texts import printable, seconds
 from stretto.platform import Overheads
 from stretto.records import FORMS, Imported, import_record
@@ -18,8 +19,6 @@ from stretto.records.describing import name_from
 from stretto.units import counted, us_to_seconds
 
 __all__ = ["register"]
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +51,7 @@ def import_(
     made = import_record(record, output=directory, format=form, platform=platform)
     values = _imported(made)
     if as_json:
-        print(json.dumps(values, indent=2))
+        print_json(values)
         return
     print(
         printable(
@@ -78,7 +77,7 @@ def calibrate(
     made = make_calibration(*runs)
     made.write(output)
     if as_json:
-        print(json.dumps(made.to_json(), indent=2))
+        print_json(made.to_json())
         return
     for line in _terms(made):
         print(line)

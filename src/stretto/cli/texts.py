@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["last_line", "percent", "printable", "resume_command", "seconds", "share"]
+__all__ = [
+    "last_line",
+    "percent",
+    "printable",
+    "resume_command",
+    "seconds",
+    "share",
+    "span",
+    "whole_percent",
+]
 
 
 def last_line(reason: str) -> str:
@@ -38,3 +48,13 @@ def share(value: float | None) -> str:
 def percent(value: float | None) -> str:
     """Return a share as per cent."""
     return "–" if value is None else f"{value:.1%}"
+
+
+def whole_percent(value: float | None) -> str:
+    """Return a share as whole per cent."""
+    return "–" if value is None else f"{value:.0%}"
+
+
+def span(interval: Mapping[str, float]) -> str:
+    """Return the 5th to the 95th percentile of times in seconds."""
+    return f"{seconds(interval['p5']).removesuffix(' s')}–{seconds(interval['p95'])}"

@@ -17,7 +17,7 @@ from stretto.analysis.usage import amounts, held
 from stretto.trace import Trace
 from stretto.units import GPU_MILLI
 
-__all__ = ["OTHER", "Colour", "colours"]
+__all__ = ["OTHER", "Colour", "colours", "series_colour"]
 
 _PALETTE = (
     "#0072b2",
@@ -31,6 +31,11 @@ _PALETTE = (
 )
 OTHER = "#8a8f98"
 """Colour of all sets that have none of their own."""
+
+
+def series_colour(number: int) -> str:
+    """Return the colour of a curve by its number; they repeat after the eighth."""
+    return _PALETTE[number % len(_PALETTE)]
 
 
 class Colour(NamedTuple):
