@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ALL = ("simulation", "launching", "functions", "emulation", "psplib")
+ALL = ("simulation", "planning", "psplib", "launching", "functions", "emulation")
 
 
 def main() -> None:
