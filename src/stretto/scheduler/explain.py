@@ -63,10 +63,9 @@ def _failed_in(state: State, index: int) -> str:
 def _ready(state: State, task: int) -> str:
     index = state.set_of[task]
     shape = state.sets[index].shape
-    ahead = sum(
-        len(state.ready[other])
-        for _, other in state.ready_sets[: [one for _, one in state.ready_sets].index(index)]
-    ) + list(state.ready[index]).index(task)
+    ranked = [one for _, one in state.ranking.ready]
+    ahead = sum(len(state.ready[other]) for other in ranked[: ranked.index(index)])
+    ahead += list(state.ready[index]).index(task)
     nodes = [number for number, node in enumerate(state.slots.nodes) if ranks_on(node, shape)]
     most = max(nodes, key=lambda node: (*state.slots.free(node), -node))
     cores, gpus, memory_mib = state.slots.free(most)

@@ -32,7 +32,7 @@ def decide(state: State, now_us: int) -> list[Launched]:
     if not state.unsettled:
         return []
     state.unsettled = False
-    if not state.strict:
+    if not state.ranking.strict:
         return _filled(state, now_us, _best_first(state))
     launches = _filled(state, now_us, _in_line(state))
     if not launches and not state.n_in_flight:
@@ -43,12 +43,12 @@ def decide(state: State, now_us: int) -> list[Launched]:
 
 def _best_first(state: State) -> Iterator[int]:
     """Yield the sets that have ready tasks, best first."""
-    return iter([index for _, index in state.ready_sets])
+    return iter([index for _, index in state.ranking.ready])
 
 
 def _in_line(state: State) -> Iterator[int]:
     """Yield the sets in line, as long as each of them launched all that it had to."""
-    for _, index in list(state.line):
+    for _, index in list(state.ranking.line):
         yield index
         if state.unlaunched[index]:
             return

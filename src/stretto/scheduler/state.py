@@ -6,8 +6,8 @@ are applied like any other event.  A state is therefore the fold of `apply` over
 whether they come from the simulator, from a real engine or from a journal.
 
 Tasks are serial numbers, and what is known of a task lies in arrays indexed by them: a few bytes a
-task.  The tasks of a set are alike, so ready tasks wait in one queue a set, and `ready_sets` keeps
-the sets that have any, best first.  Nothing here iterates over tasks.
+task.  The tasks of a set are alike, so ready tasks wait in one queue a set, and `ranking` keeps the
+sets that have any, best first.  Nothing here iterates over tasks.
 
 An event that the table does not allow is a bug of ours or of a backend, and raises
 `ImpossibleEvent` with the task's story.  An event about an earlier attempt is merely late.
@@ -16,7 +16,6 @@ An event that the table does not allow is a bug of ours or of a backend, and rai
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Sequence
 from typing import assert_never
@@ -37,6 +36,7 @@ from stretto.scheduler.events import (
     Submitted,
 )
 from stretto.scheduler.gates import GatedSet
+from stretto.scheduler.ranking import Ranking
 from stretto.scheduler.slots import FreeSlots
 from stretto.scheduler.transitions import Status
 from stretto.workflow import Pattern, block
@@ -73,7 +73,7 @@ class State:
         *,
         strict: bool = False,
     ) -> None:
-        self.strict = strict
+        self.ranking = Ranking(strict=strict)
         self.sets: list[GatedSet] = []
         self.slots = FreeSlots(nodes)
         self.status = bytearray()
@@ -85,12 +85,8 @@ class State:
         """By set: tasks that have not finished."""
         self.unlaunched: list[int] = []
         """By set: tasks that are still to be launched, or launched again."""
-        self.line: list[tuple[int, int]] = []
-        """Where the order is strict: sets with tasks to launch, as (-priority, set), sorted."""
         self.gates_left: list[int] = []
         self.ready: list[deque[int]] = []
-        self.ready_sets: list[tuple[int, int]] = []
-        """Sets with ready tasks, as (-priority, set), sorted."""
         self.placements: dict[int, Placement] = {}
         """By bundle: the slots it holds.  A task that is launched alone is a bundle of its own."""
         self.bundle_of: dict[int, int] = {}
@@ -111,7 +107,6 @@ class State:
         self.n_in_flight = 0
         self.n_finished = 0
         self.n_dropped = 0
-        self._priority: list[int] = []
         for gated, priority in zip(sets, priorities, strict=True):
             self._open(gated, priority)
         for index in range(len(self.sets)):
@@ -142,7 +137,7 @@ class State:
     def _open(self, gated: GatedSet, priority: int) -> None:
         index = len(self.sets)
         self.sets.append(gated)
-        self._priority.append(priority)
+        self.ranking.add(priority)
         self.shape_of.append(self.slots.number(gated.shape))
         self.unfinished.append(0)
         self.unlaunched.append(0)
@@ -222,7 +217,7 @@ class State:
         else:
             queue.remove(task)
         if not queue:
-            self._unlist(index)
+            self.ranking.unlist_ready(index)
         self._await_launch(index, -1)
         self.bundle_of[task] = bundle
         if bundle in self.placements:
@@ -280,7 +275,7 @@ class State:
         if self.status[task] == READY:
             self.ready[index].remove(task)
             if not self.ready[index]:
-                self._unlist(index)
+                self.ranking.unlist_ready(index)
         self.status[task] = DROPPED
         self.n_dropped += 1
         self.unfinished[index] -= 1
@@ -344,13 +339,13 @@ class State:
         else:
             self.status[tasks.start : tasks.stop] = bytes([READY]) * gated.count
             self.ready[index].extend(tasks)
-            insort(self.ready_sets, (-self._priority[index], index))
+            self.ranking.list_ready(index)
 
     def _make_ready(self, task: int, *, first: bool = False) -> None:
         index = self.set_of[task]
         queue = self.ready[index]
         if not queue:
-            insort(self.ready_sets, (-self._priority[index], index))
+            self.ranking.list_ready(index)
         self.status[task] = READY
         self.unsettled = True
         if first:
@@ -363,24 +358,15 @@ class State:
         self._make_ready(task, first=first)
 
     def _await_launch(self, index: int, more: int) -> None:
-        """Count tasks that are to be launched, and keep the line of the sets that have any."""
+        """Count tasks that are to be launched."""
         before = self.unlaunched[index]
         self.unlaunched[index] = before + more
-        if self.strict and (before == 0) != (before + more == 0):
-            place = (-self._priority[index], index)
-            if before == 0:
-                insort(self.line, place)
-            else:
-                del self.line[bisect_left(self.line, place)]
+        self.ranking.count(index, before, before + more)
 
     def _open_gate(self, index: int) -> None:
         self.gates_left[index] -= 1
         if self.gates_left[index] == 0:
             self._release(index)
-
-    def _unlist(self, index: int) -> None:
-        at = bisect_left(self.ready_sets, (-self._priority[index], index))
-        del self.ready_sets[at]
 
     def _impossible(self, event: Event) -> ImpossibleEvent:
         task = getattr(event, "task", None)
