@@ -51,10 +51,25 @@ def test_utilisation_is_what_was_held_over_allocation_times_makespan():
     assert found.gpus == pytest.approx((5 + 5) / (2 * 18))
 
 
+def test_what_waits_is_held_but_does_not_execute():
+    waiting = two(
+        idle={0: ((1_000_000, 3_000_000), (9_000_000, 10_000_000)), 1: ((8_000_000, -1),)}
+    )
+    found = utilisation(waiting)
+    assert found.idles
+    assert found.cores == utilisation(two()).cores
+    assert found.cores - found.cores_executing == pytest.approx((2 * 3 + 2 * 4) / (4 * 18))
+    assert found.gpus is not None
+    assert found.gpus_executing is not None
+    assert found.gpus - found.gpus_executing == pytest.approx((0.5 * 3 + 0.5 * 4) / (2 * 18))
+    assert usage(waiting).cores_idle.amounts.tolist() == [2, 0, 2, 4, 2, 0]
+    assert not utilisation(two()).idles
+
+
 def test_utilisation_without_gpus_or_without_attempts():
     without = Platform("plain", (Node("n", 4, 0, 0),))
     assert utilisation(replace(two(), platform=without)).gpus is None
-    assert utilisation(made(TWO, platform(), [])) == (0.0, 0.0)
+    assert utilisation(made(TWO, platform(), [])) == (0.0, 0.0, 0.0, 0.0)
 
 
 def test_what_still_runs_is_in_use_up_to_the_last_known_time():

@@ -14,6 +14,7 @@ from stretto.scheduler import (
     Failed,
     Finished,
     GatedSet,
+    Idled,
     ImpossibleEvent,
     Launched,
     Lost,
@@ -24,6 +25,7 @@ from stretto.scheduler import (
     State,
     Status,
     Submitted,
+    Woke,
     critical_path,
     decide,
     diagram,
@@ -258,6 +260,25 @@ class TestImpossibleEvents:
         decide(state, 0)
         with pytest.raises(ImpossibleEvent, match="1 tasks in flight"):
             state.apply(Resumed(0))
+
+    def test_a_running_task_may_wait_and_go_on_in_turn_and_late_marks_change_nothing(self) -> None:
+        state = state_of(TaskSet("a", retries=1))
+        decide(state, 0)
+        with pytest.raises(ImpossibleEvent, match="launched"):
+            state.apply(Idled(0, 1, 1))
+        for event in (Started(0, 1, 1), Idled(0, 1, 2)):
+            state.apply(event)
+        assert "says that it waits" in why(state, 0)
+        with pytest.raises(ImpossibleEvent):
+            state.apply(Idled(0, 1, 3))
+        for event in (Woke(0, 1, 3), Idled(0, 1, 4), Failed(0, 1, 5, "x")):
+            state.apply(event)
+        state.apply(Woke(0, 1, 6))
+        assert state.idle == set()
+        decide(state, 7)
+        state.apply(Started(0, 2, 8))
+        with pytest.raises(ImpossibleEvent):
+            state.apply(Woke(0, 2, 9))
 
     def test_every_status_but_the_last_ones_has_a_way_out(self) -> None:
         ways = {before for before, _ in TRANSITIONS}

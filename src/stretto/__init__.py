@@ -27,6 +27,7 @@ from stretto.workflow import (
     read_workflow,
     write_workflow,
 )
+from stretto_mark import Idling as idling  # noqa: N813 - used as `with stretto.idling():`
 
 __all__ = [
     "BackendError",
@@ -51,6 +52,7 @@ __all__ = [
     "Workflow",
     "WorkflowError",
     "calibrate",
+    "idling",
     "import_record",
     "measured_durations",
     "parse_workflow",

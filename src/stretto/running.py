@@ -270,7 +270,7 @@ async def _engine_run(
     backend: Backend = (
         Emulated(header.time_scale)
         if emulated
-        else Embedded(header.platform, run_id=directory.run_id)
+        else Embedded(header.platform, run_id=directory.run_id, marks=directory.marks)
     )
     engine = Engine(
         state,

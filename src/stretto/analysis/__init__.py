@@ -11,7 +11,7 @@ from stretto.analysis.checker import check, violations
 from stretto.analysis.comparison import Comparison, Parts, Row, compare, overhead_us, parts
 from stretto.analysis.costs import Observed
 from stretto.analysis.freshness import Freshness, freshness
-from stretto.analysis.usage import Steps, Usage, Utilisation, usage, utilisation
+from stretto.analysis.usage import Steps, Usage, Utilisation, idle_spans, usage, utilisation
 
 __all__ = [
     "Calibration",
@@ -28,6 +28,7 @@ __all__ = [
     "check",
     "compare",
     "freshness",
+    "idle_spans",
     "measured_durations",
     "overhead_us",
     "parts",

@@ -7,6 +7,7 @@ attempts broke it:
 - columns are well formed; launched, started and ended come in this order;
 - attempts of a task are numbered from 1, one after another, none after it has finished, and no
   more of them failed than its retries allow since the run was last resumed;
+- the spans in which an attempt said that it waited lie within it, one after another;
 - an attempt lies on exactly what its set needs, on cores and GPUs that exist;
 - no core is held twice at any instant, no GPU beyond all of it, no node's memory and no named
   resource of it beyond all there is;
@@ -82,6 +83,7 @@ def violations(trace: Trace, *, slack_us: int = 0) -> list[str]:
     view = _View(trace, numbers, numbers.place(trace.task), finished_us, misfits(trace), slack_us)
     rules = (
         _times,
+        _idle_spans,
         _attempts,
         _failures,
         _shapes,
@@ -141,6 +143,28 @@ def _times(view: _View) -> list[str]:
     found += _told(view, np.flatnonzero(unknown).tolist(), "finished but has no start or end")
     over = (trace.outcome == Outcome.RUNNING) & (ended != UNKNOWN_US)
     return found + _told(view, np.flatnonzero(over).tolist(), "ended but still runs")
+
+
+def _idle_spans(view: _View) -> list[str]:
+    """Tell spans of waiting that lie outside their attempt, or not one after another."""
+    trace = view.trace
+    wrong: dict[int, str] = {}
+    for row, spans in trace.idle.items():
+        if not 0 <= row < len(trace):
+            return [f"there is no row {row} to have waited"]
+        before_us, ended_us = int(trace.started_us[row]), int(trace.ended_us[row])
+        moments = [us for span in spans for us in span]
+        if moments[-1:] == [UNKNOWN_US]:
+            del moments[-1]
+            if trace.outcome[row] != Outcome.RUNNING:
+                wrong[row] = "has ended, but waits still"
+        if before_us == UNKNOWN_US:
+            wrong[row] = "waited, but never started"
+        for us in [*moments, *([] if ended_us == UNKNOWN_US else [ended_us])]:
+            if us < before_us:
+                wrong[row] = f"waited at {list(spans)} us, out of order or outside of its run"
+            before_us = us
+    return _told(view, sorted(wrong), lambda row: wrong[row])
 
 
 def _attempts(view: _View) -> list[str]:

@@ -3,6 +3,9 @@
 An attempt holds its slots from started to ended.  Every start adds its amount and every end takes
 it away; sorted and summed up that is the amount in use, exactly.  Utilisation is the area under it
 divided by allocation times makespan.
+
+What is *held* need not *execute*: a task that waits for a message holds its slots and does nothing
+(the paper's section 4).  Attempts that said so are counted both ways.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ __all__ = [
     "Utilisation",
     "amounts",
     "held",
+    "idle_spans",
     "named_amounts",
     "steps",
     "usage",
@@ -73,22 +77,38 @@ class Usage:
         In all, in cores and thousandths of a GPU.
     cores_by_set, gpus_milli_by_set
         The same for each task set, in the order of the workflow.
+    cores_idle, gpus_milli_idle
+        Held by attempts that said that they waited.
     """
 
     cores: Steps
     gpus_milli: Steps
     cores_by_set: tuple[Steps, ...]
     gpus_milli_by_set: tuple[Steps, ...]
+    cores_idle: Steps
+    gpus_milli_idle: Steps
 
 
 class Utilisation(NamedTuple):
-    """Shares of the allocation that were in use over the makespan, from 0 to 1.
+    """Shares of the allocation over the makespan, from 0 to 1.
 
-    `gpus` is `None` where the platform has none.
+    Parameters
+    ----------
+    cores, gpus
+        Held by tasks; `gpus` is `None` where the platform has none.
+    cores_executing, gpus_executing
+        The same without the time in which tasks said that they waited.
     """
 
     cores: float
     gpus: float | None
+    cores_executing: float
+    gpus_executing: float | None
+
+    @property
+    def idles(self) -> bool:
+        """Whether any task said that it waited."""
+        return self.cores_executing < self.cores or self.gpus_executing != self.gpus
 
 
 def held(trace: Trace) -> Held:
@@ -103,6 +123,24 @@ def held(trace: Trace) -> Held:
     ended_us = np.where(runs, last_us, trace.ended_us)
     rows = np.flatnonzero((trace.started_us >= 0) & (ended_us >= 0))
     return Held(rows, trace.started_us[rows], ended_us[rows])
+
+
+def idle_spans(trace: Trace) -> Held:
+    """Return the spans in which attempts said that they waited; a row for each of its spans.
+
+    A span that has not ended lasts as long as the attempt holds its slots.
+    """
+    last_us = {
+        row: end_us for row, _, end_us in zip(*(one.tolist() for one in held(trace)), strict=True)
+    }
+    spans = [
+        (row, begin_us, last_us[row] if end_us == UNKNOWN_US else end_us)
+        for row, own in trace.idle.items()
+        if row in last_us
+        for begin_us, end_us in own
+    ]
+    columns = np.array(spans, dtype=np.int64).reshape(-1, 3)
+    return Held(columns[:, 0], columns[:, 1], columns[:, 2])
 
 
 def steps(
@@ -147,9 +185,12 @@ def named_amounts(trace: Trace) -> dict[str, NDArray[np.int64]]:
 def usage(trace: Trace) -> Usage:
     """Return the cores and GPUs in use over time, in all and by task set."""
     rows, started_us, ended_us = held(trace)
-    cores, gpus_milli = (amount[rows] for amount in amounts(trace))
+    of_row = amounts(trace)
+    cores, gpus_milli = (amount[rows] for amount in of_row)
     place = serials(trace.workflow).place(trace.task[rows])
     sets = [np.flatnonzero(place == number) for number in range(len(trace.workflow.task_sets))]
+
+    waits = idle_spans(trace)
 
     def by_set(amount: NDArray[np.int64]) -> tuple[Steps, ...]:
         return tuple(steps(started_us[own], ended_us[own], amount[own]) for own in sets)
@@ -159,20 +200,32 @@ def usage(trace: Trace) -> Usage:
         gpus_milli=steps(started_us, ended_us, gpus_milli),
         cores_by_set=by_set(cores),
         gpus_milli_by_set=by_set(gpus_milli),
+        cores_idle=steps(waits.started_us, waits.ended_us, of_row[0][waits.rows]),
+        gpus_milli_idle=steps(waits.started_us, waits.ended_us, of_row[1][waits.rows]),
     )
 
 
 def utilisation(trace: Trace) -> Utilisation:
-    """Return the shares of cores and of GPUs that were in use over TTX; 0 if nothing ran."""
-    rows, started_us, ended_us = held(trace)
-    ttx_us = int(ended_us.max() - started_us.min()) if len(rows) else 0
-    spans_us = (ended_us - started_us).astype(np.float64)
-    cores, gpus_milli = (float(amount[rows] @ spans_us) for amount in amounts(trace))
+    """Return the shares of cores and of GPUs that were held over TTX, and that executed.
 
-    def share(busy: float, amount: int) -> float:
-        return busy / (amount * ttx_us) if amount and ttx_us else 0.0
+    All are 0 if nothing ran.
+    """
+    spans = held(trace)
+    ttx_us = int(spans.ended_us.max() - spans.started_us.min()) if len(spans.rows) else 0
+    waits = idle_spans(trace)
+    cores, gpus_milli = amounts(trace)
 
+    def share(amount: NDArray[np.int64], of: Held, total: int) -> float:
+        lengths_us = (of.ended_us - of.started_us).astype(np.float64)
+        busy = float(amount[of.rows] @ lengths_us)
+        return busy / (total * ttx_us) if total and ttx_us else 0.0
+
+    n_cores, n_gpus_milli = trace.platform.cores, trace.platform.gpus * GPU_MILLI
+    held_cores = share(cores, spans, n_cores)
+    held_gpus = share(gpus_milli, spans, n_gpus_milli)
     return Utilisation(
-        cores=share(cores, trace.platform.cores),
-        gpus=share(gpus_milli, trace.platform.gpus * GPU_MILLI) if trace.platform.gpus else None,
+        cores=held_cores,
+        gpus=held_gpus if n_gpus_milli else None,
+        cores_executing=held_cores - share(cores, waits, n_cores),
+        gpus_executing=held_gpus - share(gpus_milli, waits, n_gpus_milli) if n_gpus_milli else None,
     )

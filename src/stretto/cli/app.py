@@ -364,6 +364,8 @@ def _summary(trace: Trace) -> dict[str, Any]:
         "ttx_s": trace.ttx_us / 1e6,
         "core_utilisation": use.cores,
         "gpu_utilisation": use.gpus,
+        "core_executing": use.cores_executing,
+        "gpu_executing": use.gpus_executing,
         "freshness": [str(one) for one in freshness(trace)],
     }
 

@@ -5,7 +5,8 @@ picture that stretches; along the other axis, and for all text, units are pixels
 figure is sharp and readable on a wide screen, a telephone and paper.
 
 A file must stay small with a hundred thousand tasks.  Where there are few attempts each is a bar;
-where there are many, a lane shows how many of its tasks run.  Step functions with more steps than
+where there are many, a lane shows how many of its tasks run.  Over what runs but waits lies a light
+hatching.  Step functions with more steps than
 a screen has room for are averaged over equal parts of the span, which keeps their area.
 """
 
@@ -19,7 +20,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from stretto.analysis.serials import attempt_name, serials
-from stretto.analysis.usage import Steps, held, steps, usage
+from stretto.analysis.usage import Steps, held, idle_spans, steps, usage
 from stretto.report.axes import amount_ticks, duration, time_axis
 from stretto.report.palette import OTHER, Colour
 from stretto.trace import Outcome, Trace
@@ -90,12 +91,18 @@ def in_use(trace: Trace, resource: str, frame: Frame) -> Markup:
         ``"cores"`` or ``"GPUs"``.
     """
     found = usage(trace)
-    scale, most, total, by_set = (
-        (1, trace.platform.cores, found.cores, found.cores_by_set)
+    scale, most, total, by_set, waits = (
+        (1, trace.platform.cores, found.cores, found.cores_by_set, found.cores_idle)
         if resource == "cores"
-        else (GPU_MILLI, trace.platform.gpus, found.gpus_milli, found.gpus_milli_by_set)
+        else (
+            GPU_MILLI,
+            trace.platform.gpus,
+            found.gpus_milli,
+            found.gpus_milli_by_set,
+            found.gpus_milli_idle,
+        )
     )
-    edges_us = _edges([total, *by_set], frame)
+    edges_us = _edges([total, *by_set, waits], frame)
     levels = _stacked(trace, by_set, frame.colours, edges_us)
     shapes = [
         Markup('<path fill="{}" d="{}"><title>{}</title></path>').format(
@@ -104,6 +111,12 @@ def in_use(trace: Trace, resource: str, frame: Frame) -> Markup:
         for name, colour, level in reversed(levels)
         if level.any()
     ]
+    if len(waits.times_us):
+        path = _steps_path(edges_us, waits.mean(edges_us) / scale / most, frame)
+        title = "running, but waiting"
+        shapes.append(
+            Markup('<path fill="url(#idle)" d="{}"><title>{}</title></path>').format(path, title)
+        )
     peak = int(total.amounts.max()) / scale if len(total.amounts) else 0
     described = f"{resource} in use over time, at most {peak:g} of {most} allocated"
     height = _PLOT_PX + _AXIS_PX
@@ -307,7 +320,27 @@ def _bars(
                 f"{title}: {reason}"[:300] if reason else title,
             )
         )
+    track_of = dict(zip(lane.rows.tolist(), tracks, strict=True))
+    waits = idle_spans(trace)
+    for row, begin_us, end_us in zip(*(column.tolist() for column in waits), strict=True):
+        if row in track_of:
+            y = top + 1 + track_of[row] * _BAR_PX
+            pieces.append(_waiting(begin_us, end_us, y, frame))
     return pieces
+
+
+def _waiting(begin_us: int, end_us: int, y: float, frame: Frame) -> Markup:
+    return Markup(
+        '<rect class="waiting" x="{:.3f}%" y="{:g}" width="{:.3f}%" height="{}" '
+        'fill="url(#idle)"><title>waits, {} from {}</title></rect>'
+    ).format(
+        frame.share(begin_us - frame.begin_us),
+        y,
+        frame.share(end_us - begin_us),
+        _BAR_PX - 1,
+        duration(end_us - begin_us),
+        duration(begin_us - frame.begin_us),
+    )
 
 
 def _area(trace: Trace, lane: _Lane, top: float, height: float, frame: Frame) -> list[Markup]:

@@ -76,6 +76,7 @@ def render(
         model=_model(model or {}),
         modes=_by_mode(comparison, model or {}),
         rows=comparison.rows,
+        idles=any(row.utilisation.idles for row in comparison.rows),
         differences=comparison.differences,
         task_sets=_task_sets(named, palette),
         more_sets=max(0, len(palette) - MOST_SETS),

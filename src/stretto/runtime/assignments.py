@@ -17,6 +17,7 @@ from stretto.runtime.run_directory import task_folder
 from stretto.scheduler import Launched
 from stretto.units import GPU_MILLI
 from stretto.workflow import Command, Expansion, Function, SetInstance, fill
+from stretto_mark import TASK_VARIABLE
 
 __all__ = ["Assignments", "Emulation", "task_seed"]
 
@@ -125,6 +126,7 @@ class Assignments:
             ("STRETTO_TASK", str(launched.task - instance.first_task)),
             ("STRETTO_ITERATION", str(instance.iteration)),
             ("STRETTO_ATTEMPT", str(launched.attempt)),
+            (TASK_VARIABLE, f"{launched.task} {launched.attempt}"),
             *((key, _filled(text, fields)) for key, text in task_set.environment),
         )
 

@@ -25,6 +25,7 @@ __all__ = [
     "Exited",
     "LaunchFailed",
     "Lost",
+    "Marked",
     "Pickled",
     "Program",
     "Report",
@@ -128,6 +129,15 @@ class Started(NamedTuple):
     time_us: int
 
 
+class Marked(NamedTuple):
+    """The attempt said that it waits for something (`idle`), or that it executes again."""
+
+    task: int
+    attempt: int
+    time_us: int
+    idle: bool
+
+
 class Pickled(NamedTuple):
     """What a function returned, as it came: only who has its classes can load it."""
 
@@ -172,7 +182,7 @@ class LaunchFailed(NamedTuple):
     reason: str
 
 
-Report = Started | Exited | Lost | LaunchFailed
+Report = Started | Marked | Exited | Lost | LaunchFailed
 
 
 class Backend(Protocol):
@@ -180,7 +190,8 @@ class Backend(Protocol):
 
     All methods are called from its event loop.  `report` is never called from inside one of them,
     so an engine may call them in the middle of a decision; for each attempt it is called with
-    `Started` at most once and then, exactly once, with how it ended.
+    `Started` at most once and then, exactly once, with how it ended; with what it says of itself,
+    `Marked`, any number of times.
     """
 
     def capabilities(self) -> Capabilities:

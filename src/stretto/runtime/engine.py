@@ -24,6 +24,7 @@ from stretto.runtime.backend import (
     Exited,
     LaunchFailed,
     Lost,
+    Marked,
     Report,
     Request,
     Started,
@@ -35,10 +36,13 @@ from stretto.scheduler import (
     Event,
     Failed,
     Finished,
+    Idled,
     Launched,
     Opened,
     State,
+    Status,
     Submitted,
+    Woke,
     decide,
 )
 from stretto.scheduler import Lost as TaskLost
@@ -162,8 +166,10 @@ class Engine:
     def post(self, item: Report | Opened | Submitted | Dropped) -> None:
         """Put something into the inbox; from the event loop's thread only."""
         self._inbox.append(item)
-        if isinstance(item, Started) and self._timeout_us(item.task) is None:
-            self._wake_soon()  # nothing depends on a start: it may wait for company
+        if isinstance(item, Marked) or (
+            isinstance(item, Started) and self._timeout_us(item.task) is None
+        ):
+            self._wake_soon()  # nothing depends on it: it may wait for company
         else:
             self._wake.set()
 
@@ -197,8 +203,9 @@ class Engine:
         events: list[Event] = []
         for item in arrived:
             event = self._event(item)
-            self.state.apply(event)
-            events.append(event)
+            if event is not None:
+                self.state.apply(event)
+                events.append(event)
         now_us = self.clock.now_us()
         launches = [] if self._stopping else decide(self.state, now_us)
         events += launches
@@ -222,12 +229,14 @@ class Engine:
         self._due = True
         self._wake.set()
 
-    def _event(self, item: Report | Opened | Submitted | Dropped) -> Event:
-        """Return what a report means to the scheduler."""
+    def _event(self, item: Report | Opened | Submitted | Dropped) -> Event | None:
+        """Return what a report means to the scheduler, `None` if nothing."""
         match item:
             case Started(task, attempt, machine_us):
                 self._set_deadline(task, attempt)
                 return TaskStarted(task, attempt, self.clock.at(machine_us))
+            case Marked():
+                return self._marked(item)
             case Exited():
                 return self._exited(item)
             case LaunchFailed(task, attempt, machine_us, reason):
@@ -239,6 +248,15 @@ class Engine:
                 return item
             case _:
                 assert_never(item)
+
+    def _marked(self, report: Marked) -> Event | None:
+        """Return what a task said of itself, if it is news: it may say anything, at any time."""
+        task, attempt, machine_us, idle = report
+        state = self.state
+        runs = 0 <= task < state.n_tasks and state.status[task] == Status.RUNNING
+        if not runs or attempt != state.attempts[task] or idle == (task in state.idle):
+            return None
+        return (Idled if idle else Woke)(task, attempt, self.clock.at(machine_us))
 
     def _exited(self, report: Exited) -> Event:
         task, attempt, time_us = report.task, report.attempt, self.clock.at(report.time_us)

@@ -6,6 +6,7 @@ description.*       the description as it was read, to the letter
 expanded.yaml       the description as it was understood
 tasks/              output of every attempt, see `assignments`
 report.html         the report, once there is one
+marks               while it runs: a pipe into which tasks write that they wait
 driver.pid          the process that drives it, or did last, and how many have
 ==================  ==========================================================
 
@@ -52,6 +53,11 @@ class RunDirectory:
     def report(self) -> Path:
         """The report's path."""
         return self.path / "report.html"
+
+    @property
+    def marks(self) -> Path:
+        """Path of the pipe into which tasks write that they wait, while the run is on."""
+        return self.path / "marks"
 
     @property
     def run_id(self) -> str:

@@ -11,6 +11,7 @@ from stretto.scheduler.events import (
     Event,
     Failed,
     Finished,
+    Idled,
     Launched,
     Lost,
     Opened,
@@ -18,6 +19,7 @@ from stretto.scheduler.events import (
     Resumed,
     Started,
     Submitted,
+    Woke,
 )
 from stretto.scheduler.explain import why
 from stretto.scheduler.gates import GatedSet, Mode, gated_sets
@@ -36,6 +38,7 @@ __all__ = [
     "Failed",
     "Finished",
     "GatedSet",
+    "Idled",
     "ImpossibleEvent",
     "Launched",
     "Lost",
@@ -49,6 +52,7 @@ __all__ = [
     "State",
     "Status",
     "Submitted",
+    "Woke",
     "critical_path",
     "decide",
     "diagram",

@@ -21,6 +21,7 @@ __all__ = [
     "Event",
     "Failed",
     "Finished",
+    "Idled",
     "Launched",
     "Lost",
     "Opened",
@@ -28,6 +29,7 @@ __all__ = [
     "Resumed",
     "Started",
     "Submitted",
+    "Woke",
 ]
 
 Inputs = tuple[tuple[str, int | None], ...]
@@ -76,6 +78,22 @@ class Launched(NamedTuple):
 
 class Started(NamedTuple):
     """The attempt runs."""
+
+    task: int
+    attempt: int
+    time_us: int
+
+
+class Idled(NamedTuple):
+    """The attempt runs on, but executes nothing: it waits for something (section 4)."""
+
+    task: int
+    attempt: int
+    time_us: int
+
+
+class Woke(NamedTuple):
+    """The attempt that had idled executes again."""
 
     task: int
     attempt: int
@@ -134,6 +152,8 @@ Event = (
     | Released
     | Launched
     | Started
+    | Idled
+    | Woke
     | Finished
     | Failed
     | Lost

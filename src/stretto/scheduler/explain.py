@@ -21,7 +21,8 @@ def why(state: State, task: int) -> str:
         case Status.READY:
             return _ready(state, task)
         case Status.LAUNCHED | Status.RUNNING as status:
-            return f"It is {status.name.lower()} in attempt {state.attempts[task]}."
+            waits = ", and says that it waits" if task in state.idle else ""
+            return f"It is {status.name.lower()} in attempt {state.attempts[task]}{waits}."
         case Status.FINISHED:
             return f"It finished in attempt {state.attempts[task]}."
         case Status.FAILED:

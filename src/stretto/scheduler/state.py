@@ -27,6 +27,7 @@ from stretto.scheduler.events import (
     Event,
     Failed,
     Finished,
+    Idled,
     Launched,
     Lost,
     Opened,
@@ -34,6 +35,7 @@ from stretto.scheduler.events import (
     Resumed,
     Started,
     Submitted,
+    Woke,
 )
 from stretto.scheduler.gates import GatedSet
 from stretto.scheduler.ranking import Ranking
@@ -98,6 +100,8 @@ class State:
         """By task: failures since the run was begun or resumed."""
         self.started_us: dict[int, int] = {}
         """By running task of a set that bundles: when it started."""
+        self.idle: set[int] = set()
+        """Running tasks that say that they execute nothing; only asked, never gone through."""
         self.observed: list[tuple[int, int]] = []
         """By set: number and sum in microseconds of the durations seen; only where it bundles."""
         self.shape_of: list[int] = []
@@ -180,6 +184,8 @@ class State:
                 self._launched(event)
             case Started():
                 self._started(event)
+            case Idled() | Woke():
+                self._marked(event)
             case Finished():
                 self._finished(event)
             case Failed():
@@ -237,6 +243,14 @@ class State:
         if self.sets[self.set_of[task]].bundles:
             self.started_us[task] = event.time_us
 
+    def _marked(self, event: Idled | Woke) -> None:
+        if not self._current(event):
+            return
+        idles = event.task in self.idle
+        if self.status[event.task] != RUNNING or idles == isinstance(event, Idled):
+            raise self._impossible(event)
+        (self.idle.discard if idles else self.idle.add)(event.task)
+
     def _finished(self, event: Finished) -> None:
         if not self._current(event):
             return
@@ -290,7 +304,9 @@ class State:
 
     # What events have in common.
 
-    def _current(self, event: Started | Finished | Failed | Lost | Cancelled) -> bool:
+    def _current(
+        self, event: Started | Idled | Woke | Finished | Failed | Lost | Cancelled
+    ) -> bool:
         """Return whether the event is about the task's present attempt, and not a late one."""
         task = event.task
         if event.attempt == self.attempts[task] and self.status[task] in (LAUNCHED, RUNNING):
@@ -303,6 +319,7 @@ class State:
         """Give back what the attempt held, unless others of its bundle still need it."""
         self.n_in_flight -= 1
         self.started_us.pop(task, None)
+        self.idle.discard(task)
         bundle = self.bundle_of.pop(task)
         if bundle in self.bundled:
             self.bundled[bundle] -= 1

@@ -14,10 +14,12 @@ from stretto.scheduler.events import (
     Dropped,
     Failed,
     Finished,
+    Idled,
     Launched,
     Lost,
     Resumed,
     Started,
+    Woke,
 )
 
 __all__ = ["TRANSITIONS", "Status", "diagram"]
@@ -43,6 +45,8 @@ class Status(IntEnum):
 TRANSITIONS: Mapping[tuple[Status, type], tuple[Status, ...]] = {
     (Status.READY, Launched): (Status.LAUNCHED,),
     (Status.LAUNCHED, Started): (Status.RUNNING,),
+    (Status.RUNNING, Idled): (Status.RUNNING,),
+    (Status.RUNNING, Woke): (Status.RUNNING,),
     (Status.LAUNCHED, Finished): (Status.FINISHED,),
     (Status.RUNNING, Finished): (Status.FINISHED,),
     (Status.LAUNCHED, Failed): (Status.READY, Status.FAILED),

@@ -14,6 +14,7 @@ from stretto.scheduler import (
     Event,
     Failed,
     Finished,
+    Idled,
     Launched,
     Lost,
     Opened,
@@ -22,6 +23,7 @@ from stretto.scheduler import (
     Resumed,
     Started,
     Submitted,
+    Woke,
 )
 from stretto.trace.record import UNKNOWN_US, Kind, Note, Outcome, Trace
 from stretto.workflow import Workflow
@@ -44,6 +46,7 @@ class TraceBuilder:
         self._placements: list[Placement] = []
         self._reasons: dict[int, str] = {}
         self._inputs: dict[int, tuple[tuple[str, int | None], ...]] = {}
+        self._idle: dict[int, list[tuple[int, int]]] = {}
         self._notes: list[Note] = []
 
     def add(self, event: Event) -> None:
@@ -55,6 +58,14 @@ class TraceBuilder:
                 row = self._row_of[event.task]
                 if self._attempt[row] == event.attempt:
                     self._started_us[row] = event.time_us
+            case Idled():
+                row = self._row_of[event.task]
+                if self._runs(row, event.attempt):
+                    self._idle.setdefault(row, []).append((event.time_us, UNKNOWN_US))
+            case Woke():
+                row = self._row_of[event.task]
+                if self._runs(row, event.attempt):
+                    self._wake(row, event.time_us)
             case Finished():
                 self._end(event, Outcome.FINISHED)
             case Failed():
@@ -101,6 +112,7 @@ class TraceBuilder:
             placements=tuple(self._placements),
             reasons=dict(self._reasons),
             inputs=dict(self._inputs),
+            idle={row: tuple(spans) for row, spans in self._idle.items()},
             notes=tuple(self._notes),
             order=order or Order(),
             time_scale=time_scale,
@@ -123,9 +135,19 @@ class TraceBuilder:
         self, event: Finished | Failed | Lost | Cancelled, outcome: Outcome, reason: str = ""
     ) -> None:
         row = self._row_of[event.task]
-        if self._attempt[row] != event.attempt or self._outcome[row] != Outcome.RUNNING:
+        if not self._runs(row, event.attempt):
             return
+        self._wake(row, event.time_us)
         self._ended_us[row] = event.time_us
         self._outcome[row] = outcome
         if reason:
             self._reasons[row] = reason
+
+    def _runs(self, row: int, attempt: int) -> bool:
+        return self._attempt[row] == attempt and self._outcome[row] == Outcome.RUNNING
+
+    def _wake(self, row: int, time_us: int) -> None:
+        """End the last span in which the attempt idled, if it has not ended yet."""
+        spans = self._idle.get(row)
+        if spans and spans[-1][1] == UNKNOWN_US:
+            spans[-1] = (spans[-1][0], time_us)

@@ -13,6 +13,7 @@ from stretto.scheduler import (
     Event,
     Failed,
     Finished,
+    Idled,
     Launched,
     Lost,
     Opened,
@@ -20,6 +21,7 @@ from stretto.scheduler import (
     Resumed,
     Started,
     Submitted,
+    Woke,
 )
 
 __all__ = ["event_from_json", "event_to_json", "mask_from_text", "mask_to_text"]
@@ -33,6 +35,10 @@ def event_to_json(event: Event) -> list[Any]:
             return ["launched", task, attempt, time_us, slots, bundle, inputs]
         case Started(task, attempt, time_us):
             return ["started", task, attempt, time_us]
+        case Idled(task, attempt, time_us):
+            return ["idled", task, attempt, time_us]
+        case Woke(task, attempt, time_us):
+            return ["woke", task, attempt, time_us]
         case Finished(task, attempt, time_us):
             return ["finished", task, attempt, time_us]
         case Failed(task, attempt, time_us, reason):
@@ -68,6 +74,8 @@ def _launched(
 _DECODERS: dict[str, Callable[..., Event]] = {
     "launched": _launched,
     "started": Started,
+    "idled": Idled,
+    "woke": Woke,
     "finished": Finished,
     "failed": Failed,
     "lost": Lost,

@@ -6,6 +6,7 @@ real time multiplied by its time scale; after a resume, the time the run was dow
 
 *Launched* is when the scheduler asked, *started* when the task ran, *ended* when it was over.  An
 attempt holds its slots from started to ended; from launched to started is the engine's overhead.
+An attempt that runs need not execute: while it says that it waits, it idles (section 4).
 """
 
 from __future__ import annotations
@@ -79,6 +80,9 @@ class Trace:
     inputs
         By row, for tasks that may use stale input: name of the producing set and the iteration
         used, `None` where there was none yet.
+    idle
+        By row, for attempts that said so: the spans in which they ran but executed nothing, as
+        begin and end in microseconds, in order; the end `UNKNOWN_US` where it has not come.
     notes
         What befell the run as a whole, in order.
     order
@@ -101,6 +105,7 @@ class Trace:
     placements: tuple[Placement, ...]
     reasons: Mapping[int, str] = field(default_factory=dict)
     inputs: Mapping[int, tuple[tuple[str, int | None], ...]] = field(default_factory=dict)
+    idle: Mapping[int, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
     order: Order = field(default_factory=Order)
     time_scale: float = 1.0

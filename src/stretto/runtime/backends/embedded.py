@@ -15,6 +15,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import assert_never
@@ -33,10 +34,12 @@ from stretto.runtime.backend import (
 )
 from stretto.runtime.backends import watchdog
 from stretto.runtime.backends.children import Child, Children
+from stretto.runtime.backends.mark_pipe import MarkPipe
 from stretto.runtime.backends.outbox import Outbox
 from stretto.runtime.backends.processes import Processes
 from stretto.runtime.workers.link import Kind
 from stretto.runtime.workers.pool import Pool
+from stretto_mark import PIPE_VARIABLE
 
 __all__ = ["Embedded"]
 
@@ -46,6 +49,7 @@ SPARE_WORKERS = 4
 GPU_VARIABLE = b"CUDA_VISIBLE_DEVICES"
 THREADS_VARIABLE = b"OMP_NUM_THREADS"
 RUN_VARIABLE = os.fsencode(watchdog.RUN_VARIABLE)
+MARKS_VARIABLE = os.fsencode(PIPE_VARIABLE)
 
 
 class Embedded:
@@ -57,6 +61,8 @@ class Embedded:
         One node, which stands for this machine.
     run_id
         What marks the processes of this run; no other run may have the same.
+    marks
+        Where the pipe is to be into which programs write that they wait; none unless given.
 
     Raises
     ------
@@ -64,7 +70,7 @@ class Embedded:
         If the platform has several nodes, or more GPUs than ``CUDA_VISIBLE_DEVICES`` shows.
     """
 
-    def __init__(self, platform: Platform, *, run_id: str) -> None:
+    def __init__(self, platform: Platform, *, run_id: str, marks: Path | None = None) -> None:
         if len(platform.nodes) != 1:
             raise BackendError(
                 f"{platform.name} has {len(platform.nodes)} nodes; this machine is one",
@@ -74,6 +80,8 @@ class Embedded:
             raise BackendError(f"not a run identifier: {run_id!r}", retryable=False)
         self._node = platform.nodes[0]
         self._run_id = run_id
+        self._marks_at = marks
+        self._marks: MarkPipe | None = None
         self._gpus = _visible_gpus(self._node.gpus)
         self._cpus: list[int] = []
         self._environment: dict[bytes, bytes] = {}
@@ -108,6 +116,7 @@ class Embedded:
         except OSError as error:
             await self._children.close()
             raise BackendError(f"cannot start processes: {error}", retryable=True) from error
+        self._listen(loop)
 
     def launch(self, requests: Sequence[Request]) -> None:
         """Start programs and calls; see `Backend.launch`."""
@@ -140,11 +149,22 @@ class Embedded:
     async def close(self) -> None:
         """Kill whatever the run has left, daemons included; see `Backend.close`."""
         self._outbox.close()
+        if self._marks is not None:
+            self._marks.close()
         self._processes.close()
         self._watchdog.kill()
         await self._children.close()
         watchdog.kill_leftovers(self._run_id)
         os.close(self._pipe)
+
+    def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Open the pipe for marks, if one is wanted and the file system knows pipes."""
+        # Where we are a task of another run: its pipe is none of our tasks' business.
+        self._environment.pop(MARKS_VARIABLE, None)
+        if self._marks_at is not None:
+            with suppress(OSError):
+                self._marks = MarkPipe(loop, self._marks_at, self._outbox.post)
+                self._environment[MARKS_VARIABLE] = os.fsencode(self._marks_at)
 
     def _queue_program(self, request: Request, program: Program) -> None:
         gpus = self._gpus_of(request.placement)

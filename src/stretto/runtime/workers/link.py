@@ -24,6 +24,7 @@ from stretto.runtime.backend import (
     Exited,
     LaunchFailed,
     Lost,
+    Marked,
     Pickled,
     Report,
     Request,
@@ -267,6 +268,9 @@ class Link:
             request = self._sent[each[0]]
             if len(each) == 2:
                 self._post(Started(request.task, request.attempt, each[1]))
+                continue
+            if len(each) == 3:
+                self._post(Marked(request.task, request.attempt, *each[1:]))
                 continue
             key = (request.task, request.attempt)
             del self._open[key]

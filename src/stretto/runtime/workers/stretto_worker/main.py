@@ -15,6 +15,7 @@ from typing import Any
 from .arguments import Signatures
 from .channel import Channel, now_us
 from .functions import Functions
+from .marks import during
 from .surroundings import Output, Surroundings, flush_python, settle_on, variables
 from .wire import OVER, PAGE_BYTES, PLAIN, POSITION, SKIPPED, UP, Call, Note
 
@@ -58,9 +59,11 @@ class Worker:
             self._channel.tell(tuple(Note(position, now_us(), SKIPPED, None, None, None)))
             return
         self._surroundings.restore()
-        error, plain, pickled, exception = self._make(call, lambda: self._begin(position, alone))
+        with during(self._channel, position):
+            made = self._make(call, lambda: self._begin(position, alone))
         if os.getpid() != self._pid:  # a child that the call forked has come back in its place
             os._exit(0)
+        error, plain, pickled, exception = made
         self._channel.tell((position, now_us(), error, plain, pickled, exception))
 
     def _begin(self, position: int, alone: bool) -> None:

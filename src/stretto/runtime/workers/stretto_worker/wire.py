@@ -2,8 +2,9 @@
 
 - A message is eight bytes of length and a pickle of plain values.  To the worker the first is
   ``sys.path``; each later one a bundle, ``(cpus, calls)``, a call being a `Call`.
-- Back come lists of what happened: ``(position, started_us)`` when a call begins, a `Note` when
-  it is over.  They may be kept back for `FLUSH_US` to travel together.
+- Back come lists of what happened: ``(position, started_us)`` when a call begins, ``(position,
+  time_us, idle)`` when it says that it waits or goes on, a `Note` when it is over.  They may be
+  kept back for `FLUSH_US` to travel together.
 - A page of memory is shared.  The worker keeps there the position of the call it is in, so that
   the engine knows it even when the worker dies; the engine marks there calls to be skipped.
 - A function is sent once and then goes by its number.  Both ends remember `KEPT_FUNCTIONS` and
