@@ -38,7 +38,7 @@ from stretto.runtime import (
     kill_leftovers,
     task_folder,
 )
-from stretto.scheduler import Event, Lost, Mode, Order, Resumed, State, gated_sets
+from stretto.scheduler import Event, Lost, Mode, Order, Resumed, State, check_room, gated_sets
 from stretto.trace import Header, Journal, Kind, Trace, read_header, read_trace, replayed
 from stretto.workflow import Expansion, Workflow, check_seed, drawn_durations_us, expand
 
@@ -142,6 +142,7 @@ def run(
     where = platform_for(workflow, platform if platform is not None or emulate else "local")
     check_seed(seed)
     check_fits(workflow, where)
+    check_room(workflow, where)
     _check_runs(workflow, where, emulate, time_scale)
     workflow = _anchored(workflow)
     expansion = expand(workflow)

@@ -13,6 +13,8 @@ attempts broke it:
   resource of it beyond all there is;
 - nothing is launched before what it waits for has finished: own inputs, whole sets or stages,
   as the mode says; carried input is as old as recorded, and no older than allowed;
+- sets that must run at once were launched at one instant, all or none, and in no attempt did some
+  of them finish and others fail;
 - a complete run took no less than its critical path and its area, and no more than all of its
   attempts one after another.
 """
@@ -26,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stretto.analysis.allocation import misfits, overfull
+from stretto.analysis.groups import finished_together_us, torn
 from stretto.analysis.serials import Serials, attempt_name, serials
 from stretto.analysis.usage import amounts, held, named_amounts
 from stretto.analysis.waits import critical_path_us, free_us, given_us, stage_of
@@ -80,6 +83,7 @@ def violations(trace: Trace, *, slack_us: int = 0) -> list[str]:
     finished = trace.outcome == Outcome.FINISHED
     finished_us = np.full(numbers.n_tasks, _NEVER_US, dtype=np.int64)
     finished_us[trace.task[finished]] = trace.ended_us[finished]
+    finished_us = finished_together_us(trace, numbers, finished_us)
     view = _View(trace, numbers, numbers.place(trace.task), finished_us, misfits(trace), slack_us)
     rules = (
         _times,
@@ -91,6 +95,7 @@ def violations(trace: Trace, *, slack_us: int = 0) -> list[str]:
         _early_tasks,
         _early_stages,
         _stale_inputs,
+        _groups,
         _bounds,
     )
     return [sentence for rule in rules for sentence in rule(view)]
@@ -305,6 +310,12 @@ def _stale_inputs(view: _View) -> list[str]:
                     wrong[row] = f"used {name} of iteration {used}, not of {oldest} to {newest}"
                 elif there_us[used, number] > trace.launched_us[row]:
                     wrong[row] = f"used {name} of iteration {used}, which had not finished"
+    return _told(view, sorted(wrong), lambda row: wrong[row])
+
+
+def _groups(view: _View) -> list[str]:
+    """Tell sets that must run at once and did not."""
+    wrong = torn(view.trace, view.numbers)
     return _told(view, sorted(wrong), lambda row: wrong[row])
 
 

@@ -41,7 +41,7 @@ from stretto.reporting import report_of
 from stretto.running import Run, cancel_run
 from stretto.running import resume as resume_run
 from stretto.running import run as run_workflow
-from stretto.scheduler import Mode, Status
+from stretto.scheduler import Mode, Status, check_room
 from stretto.simulator import simulate as simulate_workflow
 from stretto.trace import Kind, Outcome, Trace
 from stretto.units import counted
@@ -132,6 +132,7 @@ def validate(file: File, platform: Where = None) -> None:
         with about(file):
             where = platform_for(workflow, platform)
             check_fits(workflow, where)
+            check_room(workflow, where)
         line += f", every one fits on {where.name}"
     print(line)
 

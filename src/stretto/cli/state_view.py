@@ -14,11 +14,14 @@ from stretto.scheduler import (
     Event,
     Failed,
     Finished,
+    Idled,
     Launched,
     Lost,
     Resumed,
+    Revoked,
     Started,
     Status,
+    Woke,
     why,
 )
 from stretto.trace import Replay, mask_to_text, replayed
@@ -107,6 +110,12 @@ def _told(event: Event) -> str:
             return f"{time_us / 1e6:10.3f} s  launched, attempt {attempt}, on {where}{used}"
         case Started(_, _, time_us):
             return f"{time_us / 1e6:10.3f} s  started"
+        case Idled(_, _, time_us):
+            return f"{time_us / 1e6:10.3f} s  waits"
+        case Woke(_, _, time_us):
+            return f"{time_us / 1e6:10.3f} s  goes on"
+        case Revoked():
+            return f"{'':10}    revoked: its group is tried again as a whole"
         case Finished(_, _, time_us):
             return f"{time_us / 1e6:10.3f} s  finished"
         case Failed(_, _, time_us, reason):

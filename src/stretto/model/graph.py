@@ -77,6 +77,7 @@ def graph_of(expansion: Expansion, *, also: Sequence[tuple[int, int]] = ()) -> G
         {edge.gate for edge in instance.edges if edge.gate is not None}
         for instance in expansion.instances
     ]
+    _join(expansion, waits)
     for early, late in also:
         waits[late].add(early)
     before = tuple(tuple(sorted(gates)) for gates in waits)
@@ -94,6 +95,24 @@ def graph_of(expansion: Expansion, *, also: Sequence[tuple[int, int]] = ()) -> G
         order=tuple(sorted(range(len(rank)), key=rank.__getitem__)),
         rank=tuple(rank),
     )
+
+
+def _join(expansion: Expansion, waits: Sequence[set[int]]) -> None:
+    """Let sets that must run at once wait for the same, and be waited for together."""
+    sets = expansion.workflow.task_sets
+    groups = expansion.workflow.groups
+    place = {task_set.name: at for at, task_set in enumerate(sets)}
+    members = [tuple(place[name] for name in groups.get(one.name, ())) for one in sets]
+    if not groups:
+        return
+    for gates in waits:
+        for gate in tuple(gates):
+            at = gate % len(sets)
+            gates.update(gate - at + other for other in members[at])
+    for node in range(len(waits)):
+        at = node % len(sets)
+        for other in members[at]:
+            waits[node] |= waits[node - at + other]
 
 
 def _ranks(before: Sequence[Sequence[int]], after: Sequence[Sequence[int]]) -> list[int]:

@@ -29,7 +29,7 @@ from stretto.optimizer.exact import MOST_EXACT_TASKS, Limit, installed, prove
 from stretto.optimizer.portfolio import orders_by_rule
 from stretto.optimizer.project import Project, project_of
 from stretto.platform import Overheads, Platform, check_fits, platform_for
-from stretto.scheduler import Mode, Order, gated_sets
+from stretto.scheduler import Mode, Order, check_room, gated_sets
 from stretto.simulator import simulate
 from stretto.trace import Trace
 from stretto.units import seconds_to_us, us_to_seconds, whole_number
@@ -169,6 +169,7 @@ def optimize(
     check_seed(seed)
     platform = platform_for(workflow, platform)
     check_fits(workflow, platform)
+    check_room(workflow, platform)
     budget = _budget(rounds, seconds, clock)
     steady = workflow.with_durations(
         {

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from stretto.errors import WorkflowError
 from stretto.planning.forecasts import ttx_us
 from stretto.platform import Overheads, Platform, check_fits
-from stretto.scheduler import Mode, Order
+from stretto.scheduler import Mode, Order, check_room
 from stretto.workflow import Workflow
 
 __all__ = ["MARGIN", "Allocation", "resized", "sizes_below", "smallest_allocation"]
@@ -107,6 +107,7 @@ def smallest_allocation(
         part = resized(platform, size)
         try:
             check_fits(means, part)
+            check_room(means, part)
         except WorkflowError:
             continue
         found[size] = ttx_us(means, part, mode=mode, overheads=overheads, order=order)

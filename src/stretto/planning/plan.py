@@ -21,7 +21,7 @@ from stretto.planning.document import plan_to_json
 from stretto.planning.forecasts import Forecast, draws_for, forecasts, ttx_us
 from stretto.planning.sensitivity import Sensitivity, sensitivities
 from stretto.platform import Overheads, Platform, platform_for
-from stretto.scheduler import RULES, Mode, Order
+from stretto.scheduler import RULES, Mode, Order, check_room
 from stretto.units import span_to_us
 from stretto.workflow import Workflow
 
@@ -160,6 +160,7 @@ def plan(
     """
     where = platform_for(workflow, platform)
     _check_shares(price, within)
+    check_room(workflow, where)
     model = model_of(workflow, where, overheads=overheads or Overheads())
     order = Order.of(order)
     walltime_us = None if walltime is None else span_to_us(walltime)

@@ -17,7 +17,7 @@ from stretto.model import model_of
 from stretto.planning.allocations import MARGIN, resized
 from stretto.planning.forecasts import Interval, draws_for, forecasts
 from stretto.platform import Overheads, Platform, check_fits, platform_for
-from stretto.scheduler import Mode, Order
+from stretto.scheduler import Mode, Order, check_room
 from stretto.units import US_PER_SECOND, counted, us_to_seconds
 from stretto.workflow import Workflow
 
@@ -190,6 +190,7 @@ def sweep(
         for size in chosen:
             part = resized(where, size)
             check_fits(changed, part)
+            check_room(changed, part)
             found = forecasts(
                 changed, part, seed=seed, draws=count, overheads=costs, order=order, modes=[mode]
             )[mode]

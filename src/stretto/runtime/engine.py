@@ -43,7 +43,9 @@ from stretto.scheduler import (
     Status,
     Submitted,
     Woke,
+    abandoned,
     decide,
+    revoked,
 )
 from stretto.scheduler import Lost as TaskLost
 from stretto.scheduler import Started as TaskStarted
@@ -178,10 +180,13 @@ class Engine:
         self._stopping = True
         grace_s = self.grace_s if grace_s is None else grace_s
         for task in self.state.in_flight():
-            attempt = self.state.attempts[task]
-            self._asked_to_end.setdefault((task, attempt), None)
-            self._backend.cancel(task, attempt, grace_s)
+            self._end(task, grace_s)
         self._wake.set()
+
+    def _end(self, task: int, grace_s: float) -> None:
+        attempt = self.state.attempts[task]
+        self._asked_to_end.setdefault((task, attempt), None)
+        self._backend.cancel(task, attempt, grace_s)
 
     def close(self) -> None:
         """Expect no more submissions: the run ends when what is there has ended."""
@@ -206,6 +211,7 @@ class Engine:
             if event is not None:
                 self.state.apply(event)
                 events.append(event)
+        events += revoked(self.state)
         now_us = self.clock.now_us()
         launches = [] if self._stopping else decide(self.state, now_us)
         events += launches
@@ -216,6 +222,8 @@ class Engine:
             self._record.sync()
         else:
             self._wake_soon()
+        for task in abandoned(self.state):
+            self._end(task, self.grace_s)
         if launches:
             self._backend.launch([self._request(launched) for launched in launches])
         self._observe(now_us, events)

@@ -17,11 +17,13 @@ from stretto.scheduler.events import (
     Opened,
     Released,
     Resumed,
+    Revoked,
     Started,
     Submitted,
     Woke,
 )
 from stretto.scheduler.explain import why
+from stretto.scheduler.gangs import abandoned, check_room, revoked
 from stretto.scheduler.gates import GatedSet, Mode, gated_sets
 from stretto.scheduler.order import Order
 from stretto.scheduler.priorities import RULES, Rule, critical_path
@@ -47,15 +49,19 @@ __all__ = [
     "Order",
     "Released",
     "Resumed",
+    "Revoked",
     "Rule",
     "Started",
     "State",
     "Status",
     "Submitted",
     "Woke",
+    "abandoned",
+    "check_room",
     "critical_path",
     "decide",
     "diagram",
     "gated_sets",
+    "revoked",
     "why",
 ]

@@ -27,6 +27,7 @@ __all__ = [
     "Opened",
     "Released",
     "Resumed",
+    "Revoked",
     "Started",
     "Submitted",
     "Woke",
@@ -134,6 +135,13 @@ class Cancelled(NamedTuple):
     time_us: int
 
 
+class Revoked(NamedTuple):
+    """The attempt had finished, but its group is tried again as a whole: it does not count."""
+
+    task: int
+    attempt: int
+
+
 class Dropped(NamedTuple):
     """A task that had not been launched is not wanted anymore."""
 
@@ -158,6 +166,7 @@ Event = (
     | Failed
     | Lost
     | Cancelled
+    | Revoked
     | Dropped
     | Resumed
 )

@@ -64,6 +64,8 @@ def _failed_in(state: State, index: int) -> str:
 def _ready(state: State, task: int) -> str:
     index = state.set_of[task]
     shape = state.sets[index].shape
+    if together := _group_waits(state, index):
+        return together
     ranked = [one for _, one in state.ranking.ready]
     ahead = sum(len(state.ready[other]) for other in ranked[: ranked.index(index)])
     ahead += list(state.ready[index]).index(task)
@@ -76,3 +78,16 @@ def _ready(state: State, task: int) -> str:
         f"It is ready and needs {shape}; {counted(ahead, 'task')} before it; the freest node that "
         f"suits it has {', '.join(free[:-1])} and {free[-1]} free."
     )
+
+
+def _group_waits(state: State, index: int) -> str | None:
+    """Return for whom a ready task waits that must run at once with others, if for any."""
+    gang = state.sets[index].gang
+    names = " and ".join(state.sets[one].name for one in gang if one != index)
+    late = [one for one in gang if len(state.ready[one]) < state.unfinished[one]]
+    if late:
+        missing = " and ".join(state.sets[one].name for one in late)
+        return f"It is ready, and runs at once with {names}; it waits for {missing} to be ready."
+    if gang:
+        return f"It is ready, and runs at once with {names}; there is no room yet for all of them."
+    return None

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from stretto.resources import Resources
-from stretto.workflow import Expansion, Function, Pattern, SetInstance
+from stretto.workflow import Expansion, Function, Pattern, SetInstance, Workflow
 
 __all__ = ["Feed", "GatedSet", "Mode", "StaleInput", "gated_sets"]
 
@@ -78,6 +78,8 @@ class GatedSet:
         Input whose age is decided when a task is launched.
     expected_us
         Believed duration of a task; `None` if nobody knows.
+    gang
+        Sets that must run at once with this one, itself included, ascending; empty if none.
     bundles
         Whether several short tasks may be launched together to run one after another.
     """
@@ -93,6 +95,7 @@ class GatedSet:
     fed_by: tuple[tuple[int, Pattern], ...] = ()
     stale_inputs: tuple[StaleInput, ...] = ()
     expected_us: int | None = None
+    gang: tuple[int, ...] = ()
     bundles: bool = False
 
 
@@ -140,9 +143,11 @@ def _joined(
     for consumer, edges in enumerate(feeds):
         for producer, pattern in edges:
             fed[producer].append(Feed(consumer, pattern))
+    groups = _groups(expansion.workflow)
+    n_sets = len(expansion.workflow.task_sets)
     return tuple(
         replace(
-            _bare(instance, len(expansion.workflow.task_sets), mode),
+            _bare(instance, n_sets, mode, groups[instance.index % n_sets]),
             gates=len(set_gates[instance.index]),
             opens=tuple(opens[instance.index]),
             feeds=tuple(fed[instance.index]),
@@ -152,7 +157,14 @@ def _joined(
     )
 
 
-def _bare(instance: SetInstance, n_sets: int, mode: Mode) -> GatedSet:
+def _groups(workflow: Workflow) -> list[tuple[int, ...]]:
+    """Return, by place of a set, the places of those that it must run with at once."""
+    place = {task_set.name: at for at, task_set in enumerate(workflow.task_sets)}
+    groups = workflow.groups
+    return [tuple(place[name] for name in groups.get(one, ())) for one in place]
+
+
+def _bare(instance: SetInstance, n_sets: int, mode: Mode, group: tuple[int, ...] = ()) -> GatedSet:
     task_set = instance.task_set
     duration = task_set.duration
     return GatedSet(
@@ -163,7 +175,8 @@ def _bare(instance: SetInstance, n_sets: int, mode: Mode) -> GatedSet:
         retries=task_set.retries,
         stale_inputs=tuple(_stale_inputs(instance, n_sets, mode)),
         expected_us=None if duration is None else duration.mean_us,
-        bundles=isinstance(task_set.work, Function) and task_set.timeout_us is None,
+        gang=tuple(instance.iteration * n_sets + place for place in group),
+        bundles=isinstance(task_set.work, Function) and task_set.timeout_us is None and not group,
     )
 
 

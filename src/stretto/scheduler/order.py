@@ -62,7 +62,7 @@ class Order:
             raise WorkflowError("a set is ranked twice", path=("order", "ranking"))
 
     def priorities(self, sets: Sequence[GatedSet]) -> list[int]:
-        """Return a number for each set; a higher one goes first.
+        """Return a number for each set; a higher one goes first.  A group goes by its best.
 
         Raises
         ------
@@ -70,14 +70,14 @@ class Order:
             If the ranking names a set that is not there.
         """
         if self.rule != GIVEN:
-            return RULES[self.rule](sets)
+            return _alike(sets, RULES[self.rule](sets))
         place = {name: len(self.ranking) - at for at, name in enumerate(self.ranking)}
         found = [place.pop(one.name, 0) for one in sets]
         if place:
             raise WorkflowError(
                 f"there is no {next(iter(place))} to rank", path=("order", "ranking")
             )
-        return found
+        return _alike(sets, found)
 
     def to_json(self) -> dict[str, Any]:
         """Return the order as plain values."""
@@ -118,3 +118,11 @@ class Order:
 
     def __str__(self) -> str:
         return f"{self.rule}, strict" if self.strict else self.rule
+
+
+def _alike(sets: Sequence[GatedSet], priorities: list[int]) -> list[int]:
+    """Return the priorities with each set's raised to the best of those it must run with."""
+    return [
+        max((priorities[index] for index in one.gang), default=own)
+        for one, own in zip(sets, priorities, strict=True)
+    ]

@@ -29,21 +29,25 @@ _GPU_BITS = 40
 def critical_path(sets: Sequence[GatedSet]) -> list[int]:
     """Return each set's longest path to an end, its own task included, in microseconds.
 
-    The *upward rank* of list scheduling: what has most still behind it goes first.
+    The *upward rank* of list scheduling: what has most still behind it goes first.  Sets that run
+    at once are one: as long as the longest of them, with behind them what is behind any.
     """
     behind: list[int] = [-1] * len(sets)
     for start in range(len(sets)):
         stack = [start]
         while stack:
             index = stack[-1]
-            after = _consumers(sets[index])
+            gang = sets[index].gang or (index,)
+            after = [one for member in gang for one in _consumers(sets[member])]
             waiting = [consumer for consumer in after if behind[consumer] < 0]
             if waiting:
                 stack += waiting
                 continue
             stack.pop()
             longest = max((behind[consumer] for consumer in after), default=0)
-            behind[index] = _expected_us(sets[index]) + longest
+            expected_us = max(_expected_us(sets[member]) for member in gang)
+            for member in gang:
+                behind[member] = expected_us + longest
     return behind
 
 

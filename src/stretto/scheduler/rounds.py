@@ -3,7 +3,8 @@
 Sets with ready tasks are taken best first, and as many of their tasks launched as there is room
 for: a list schedule.  A shape that finds no room is not tried again in the round, because a round
 only takes.  Where the order is strict, the sets that still have tasks to launch are taken in line
-instead, and the first that cannot launch all of them ends the round.
+instead, and the first that cannot launch all of them ends the round.  Sets that must run at once
+are launched together or not at all (see `gangs`).
 
 Short Python calls cost more to send than to run.  Where a set allows it, several of its tasks are
 launched as a *bundle*, which runs them one after another in the same slots: as many as take about
@@ -14,7 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from stretto.platform import Placement
 from stretto.scheduler.events import Inputs, Launched
+from stretto.scheduler.gangs import places
 from stretto.scheduler.gates import GatedSet, StaleInput
 from stretto.scheduler.state import FINISHED, State
 from stretto.workflow import Pattern, block
@@ -58,8 +61,17 @@ def _filled(state: State, now_us: int, sets: Iterator[int]) -> list[Launched]:
     """Apply and return the launches for which there is room, set by set."""
     launches: list[Launched] = []
     full: set[int] = set()
+    tried: set[int] = set()
     for index in sets:
         gated = state.sets[index]
+        if gated.gang:
+            if index not in tried:
+                tried.update(gated.gang)
+                launches += [
+                    _launched(state, member, now_us, there, state.n_bundles)
+                    for member, there in places(state, gated.gang)
+                ]
+            continue
         shape = state.shape_of[index]
         if shape in full:
             continue
@@ -70,14 +82,21 @@ def _filled(state: State, now_us: int, sets: Iterator[int]) -> list[Launched]:
                 full.add(shape)
                 break
             bundle = state.n_bundles
-            for _ in range(_bundle(state, index) if gated.bundles else 1):
-                task = queue[0]
-                inputs = _inputs(state, gated, task) if gated.stale_inputs else ()
-                attempt = state.attempts[task] + 1
-                launched = Launched(task, attempt, now_us, placement, bundle, inputs)
-                state.apply(launched)
-                launches.append(launched)
+            together = _bundle(state, index) if gated.bundles else 1
+            launches += [
+                _launched(state, index, now_us, placement, bundle) for _ in range(together)
+            ]
     return launches
+
+
+def _launched(state: State, index: int, now_us: int, placement: Placement, bundle: int) -> Launched:
+    """Apply and return the launch of the next ready task of a set."""
+    gated = state.sets[index]
+    task = state.ready[index][0]
+    inputs = _inputs(state, gated, task) if gated.stale_inputs else ()
+    launched = Launched(task, state.attempts[task] + 1, now_us, placement, bundle, inputs)
+    state.apply(launched)
+    return launched
 
 
 def _bundle(state: State, index: int) -> int:
@@ -100,6 +119,8 @@ def _newest(state: State, stale: StaleInput, gated: GatedSet, task: int) -> int 
     for index, iteration in stale.candidates:
         producer = state.sets[index]
         match stale.pattern:
+            case _ if producer.gang:  # what one of them did is of use once all have finished
+                there = state.complete(index)
             case Pattern.ALL:
                 there = state.complete(index)
             case Pattern.EACH:

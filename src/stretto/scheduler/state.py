@@ -33,11 +33,15 @@ from stretto.scheduler.events import (
     Opened,
     Released,
     Resumed,
+    Revoked,
     Started,
     Submitted,
     Woke,
 )
+from stretto.scheduler.gangs import break_group, pass_on, revoke
 from stretto.scheduler.gates import GatedSet
+from stretto.scheduler.impossible import ImpossibleEvent, impossible
+from stretto.scheduler.marks import mark
 from stretto.scheduler.ranking import Ranking
 from stretto.scheduler.slots import FreeSlots
 from stretto.scheduler.transitions import Status
@@ -46,10 +50,6 @@ from stretto.workflow import Pattern, block
 __all__ = ["ImpossibleEvent", "State"]
 
 WAITING, READY, LAUNCHED, RUNNING, FINISHED, FAILED, DROPPED = map(int, Status)
-
-
-class ImpossibleEvent(AssertionError):  # noqa: N818 - an event in the past tense, like the others
-    """An event that cannot follow what came before it."""
 
 
 class State:
@@ -100,6 +100,8 @@ class State:
         """By task: failures since the run was begun or resumed."""
         self.started_us: dict[int, int] = {}
         """By running task of a set that bundles: when it started."""
+        self.broken: set[int] = set()
+        """First sets of groups of which an attempt failed or was lost since their last launch."""
         self.idle: set[int] = set()
         """Running tasks that say that they execute nothing; only asked, never gone through."""
         self.observed: list[tuple[int, int]] = []
@@ -133,8 +135,8 @@ class State:
         return [task for task, status in enumerate(self.status) if status == FAILED]
 
     def complete(self, index: int) -> bool:
-        """Return whether every task of a set has finished."""
-        return self.unfinished[index] == 0
+        """Return whether every task of a set has finished, and of all that runs at once with it."""
+        return not any(self.unfinished[one] for one in self.sets[index].gang or (index,))
 
     # Sets and tasks that come into being.
 
@@ -185,7 +187,8 @@ class State:
             case Started():
                 self._started(event)
             case Idled() | Woke():
-                self._marked(event)
+                if self._current(event):
+                    mark(self, event)
             case Finished():
                 self._finished(event)
             case Failed():
@@ -193,7 +196,10 @@ class State:
             case Lost() | Cancelled():
                 if self._current(event):
                     self._end(event.task)
-                    self._make_ready_again(event.task, first=True)
+                    self.make_ready_again(event.task, first=True)
+                    break_group(self, event.task)
+            case Revoked():
+                revoke(self, event)
             case Opened():
                 self._open(event.gated, event.priority)
             case Released():
@@ -212,7 +218,7 @@ class State:
     def _launched(self, event: Launched) -> None:
         task, attempt, _, placement, bundle, _ = event
         if self.status[task] != READY or attempt != self.attempts[task] + 1:
-            raise self._impossible(event)
+            raise impossible(self, event)
         self.status[task] = LAUNCHED
         self.attempts[task] = attempt
         self.n_in_flight += 1
@@ -225,6 +231,8 @@ class State:
         if not queue:
             self.ranking.unlist_ready(index)
         self._await_launch(index, -1)
+        if self.broken:
+            self.broken.difference_update(self.sets[index].gang)
         self.bundle_of[task] = bundle
         if bundle in self.placements:
             self.bundled[bundle] = self.bundled.get(bundle, 1) + 1
@@ -238,18 +246,10 @@ class State:
         if not self._current(event):
             return
         if self.status[task] != LAUNCHED:
-            raise self._impossible(event)
+            raise impossible(self, event)
         self.status[task] = RUNNING
         if self.sets[self.set_of[task]].bundles:
             self.started_us[task] = event.time_us
-
-    def _marked(self, event: Idled | Woke) -> None:
-        if not self._current(event):
-            return
-        idles = event.task in self.idle
-        if self.status[event.task] != RUNNING or idles == isinstance(event, Idled):
-            raise self._impossible(event)
-        (self.idle.discard if idles else self.idle.add)(event.task)
 
     def _finished(self, event: Finished) -> None:
         if not self._current(event):
@@ -264,27 +264,30 @@ class State:
         self.status[task] = FINISHED
         self.n_finished += 1
         self.unfinished[index] -= 1
+        if gated.gang:
+            pass_on(self, gated)
+            return
         if gated.feeds:
-            self._feed(task, gated)
+            self.feed(task, gated)
         if self.unfinished[index] == 0:
-            for consumer in gated.opens:
-                self._open_gate(consumer)
+            self.open_gates(index)
 
     def _failed(self, event: Failed) -> None:
         if not self._current(event):
             return
         task = event.task
         self._end(task)
+        break_group(self, task)
         failures = self.failures[task] = self.failures.get(task, 0) + 1
         if failures <= self.sets[self.set_of[task]].retries:
-            self._make_ready_again(task, first=True)
+            self.make_ready_again(task, first=True)
         else:
             self.status[task] = FAILED
 
     def _dropped(self, event: Dropped) -> None:
         task = event.task
         if self.status[task] not in (WAITING, READY):
-            raise self._impossible(event)
+            raise impossible(self, event)
         index = self.set_of[task]
         if self.status[task] == READY:
             self.ready[index].remove(task)
@@ -297,10 +300,10 @@ class State:
 
     def _resumed(self, event: Resumed) -> None:
         if self.n_in_flight:
-            raise self._impossible(event)
+            raise impossible(self, event)
         self.failures.clear()
         for task in self.failed():
-            self._make_ready_again(task)
+            self.make_ready_again(task)
 
     # What events have in common.
 
@@ -312,7 +315,7 @@ class State:
         if event.attempt == self.attempts[task] and self.status[task] in (LAUNCHED, RUNNING):
             return True
         if event.attempt > self.attempts[task] or event.attempt < 1:
-            raise self._impossible(event)
+            raise impossible(self, event)
         return False
 
     def _end(self, task: int) -> None:
@@ -329,7 +332,13 @@ class State:
         self.slots.release(self.placements.pop(bundle))
         self.unsettled = True
 
-    def _feed(self, task: int, gated: GatedSet) -> None:
+    def open_gates(self, index: int) -> None:
+        """Let those go on that wait for the whole of a set, which has finished."""
+        for consumer in self.sets[index].opens:
+            self._open_gate(consumer)
+
+    def feed(self, task: int, gated: GatedSet) -> None:
+        """Let those wait no longer that waited for a single task."""
         number = task - gated.first_task
         for feed in gated.feeds:
             consumer = self.sets[feed.consumer]
@@ -370,7 +379,8 @@ class State:
         else:
             queue.append(task)
 
-    def _make_ready_again(self, task: int, *, first: bool = False) -> None:
+    def make_ready_again(self, task: int, *, first: bool = False) -> None:
+        """Put a task that was launched among those that are ready."""
         self._await_launch(self.set_of[task], 1)
         self._make_ready(task, first=first)
 
@@ -384,14 +394,3 @@ class State:
         self.gates_left[index] -= 1
         if self.gates_left[index] == 0:
             self._release(index)
-
-    def _impossible(self, event: Event) -> ImpossibleEvent:
-        task = getattr(event, "task", None)
-        if task is None:
-            return ImpossibleEvent(f"{event} with {self.n_in_flight} tasks in flight")
-        gated = self.sets[self.set_of[task]]
-        return ImpossibleEvent(
-            f"{event}, but task {task} ({gated.name}.{task - gated.first_task}) is "
-            f"{Status(self.status[task]).name.lower()} in attempt {self.attempts[task]}, with "
-            f"{self.failures.get(task, 0)} failures"
-        )

@@ -18,6 +18,7 @@ from stretto.scheduler.events import (
     Launched,
     Lost,
     Resumed,
+    Revoked,
     Started,
     Woke,
 )
@@ -57,6 +58,7 @@ TRANSITIONS: Mapping[tuple[Status, type], tuple[Status, ...]] = {
     (Status.RUNNING, Cancelled): (Status.READY,),
     (Status.WAITING, Dropped): (Status.DROPPED,),
     (Status.READY, Dropped): (Status.DROPPED,),
+    (Status.FINISHED, Revoked): (Status.READY,),
     (Status.FAILED, Resumed): (Status.READY,),
 }
 """What each event may make of a task; two outcomes where the retries left decide.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from stretto.platform import Overheads, Platform, check_fits, platform_for
-from stretto.scheduler import Mode, Order, State, gated_sets
+from stretto.scheduler import Mode, Order, State, check_room, gated_sets
 from stretto.simulator.virtual import play, with_stages
 from stretto.simulator.world import DrawnWorld, World
 from stretto.trace import Kind, Trace, TraceBuilder
@@ -50,6 +50,7 @@ def simulate(
     """
     platform = platform_for(workflow, platform)
     check_fits(workflow, platform)
+    check_room(workflow, platform)
     expansion = expand(workflow)
     order = Order.of(order)
     overheads = overheads or Overheads()

@@ -13,6 +13,7 @@ from heapq import heappop, heappush
 
 from stretto.platform import Overheads
 from stretto.scheduler import (
+    Cancelled,
     Event,
     Failed,
     Finished,
@@ -21,7 +22,9 @@ from stretto.scheduler import (
     Released,
     Started,
     State,
+    abandoned,
     decide,
+    revoked,
 )
 from stretto.simulator.world import World
 
@@ -65,6 +68,7 @@ def play(
                 for index in _last_gates(state, event):
                     heappush(future, (later_us, serial, Released(index, later_us)))
                     serial += 1
+        _end_broken(state, now_us, observe)
         launches = decide(state, now_us)
         for launched in launches:
             observe(launched)
@@ -81,13 +85,24 @@ def play(
         now_us = future[0][0]
 
 
+def _end_broken(state: State, now_us: int, observe: Callable[[Event], None]) -> None:
+    """End at once what is left of groups of which a member failed."""
+    for event in revoked(state):
+        observe(event)
+    for task in abandoned(state):
+        cancelled = Cancelled(task, state.attempts[task], now_us)
+        state.apply(cancelled)
+        observe(cancelled)
+
+
 def _last_gates(state: State, event: Event) -> list[int]:
     """Return the sets of which this event left no gate but the one that `play` opens."""
     match event:
         case Finished(task):
             index = state.set_of[task]
             if state.complete(index):
-                opened = dict.fromkeys(state.sets[index].opens)
+                done = state.sets[index].gang or (index,)
+                opened = dict.fromkeys(one for each in done for one in state.sets[each].opens)
                 return [one for one in opened if state.gates_left[one] == 1]
         case _:
             pass

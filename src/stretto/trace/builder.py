@@ -21,6 +21,7 @@ from stretto.scheduler import (
     Order,
     Released,
     Resumed,
+    Revoked,
     Started,
     Submitted,
     Woke,
@@ -74,6 +75,8 @@ class TraceBuilder:
                 self._end(event, Outcome.LOST, event.reason)
             case Cancelled():
                 self._end(event, Outcome.CANCELLED)
+            case Revoked():
+                self._outcome[self._row_of[event.task]] = Outcome.REVOKED
             case Resumed():
                 self.note(event.time_us, "resumed")
             case Opened() | Released() | Submitted() | Dropped():

@@ -19,6 +19,7 @@ from stretto.scheduler import (
     Opened,
     Released,
     Resumed,
+    Revoked,
     Started,
     Submitted,
     Woke,
@@ -47,6 +48,8 @@ def event_to_json(event: Event) -> list[Any]:
             return ["lost", task, attempt, time_us, reason]
         case Cancelled(task, attempt, time_us):
             return ["cancelled", task, attempt, time_us]
+        case Revoked(task, attempt):
+            return ["revoked", task, attempt]
         case Resumed(time_us):
             return ["resumed", time_us]
         case Opened() | Released() | Submitted() | Dropped():
@@ -80,6 +83,7 @@ _DECODERS: dict[str, Callable[..., Event]] = {
     "failed": Failed,
     "lost": Lost,
     "cancelled": Cancelled,
+    "revoked": Revoked,
     "resumed": Resumed,
 }
 

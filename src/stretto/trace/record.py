@@ -45,6 +45,8 @@ class Outcome(IntEnum):
     FAILED = 2
     CANCELLED = 3
     LOST = 4
+    REVOKED = 5
+    """It finished, but its group was tried again as a whole."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from stretto.units import check_name, whole_number
 from stretto.workflow.dependencies import Dependency, Pattern
 from stretto.workflow.durations import Constant, Duration, duration_of
 from stretto.workflow.task_set import MOST_TASKS, TaskSet
+from stretto.workflow.together import check_together, groups_of, waits_of
 
 __all__ = ["Workflow"]
 
@@ -42,8 +43,8 @@ class Workflow:
     Raises
     ------
     WorkflowError
-        If a set is waited for that is not there, a dependency or the stages run in a circle, a
-        pattern does not fit the numbers of tasks, or a limit is passed.
+        If a set is waited for, or joined, that is not there, a dependency or the stages run in a
+        circle, a pattern does not fit the numbers of tasks, or a limit is passed.
     """
 
     name: str
@@ -70,9 +71,13 @@ class Workflow:
         _set(self, "platform", _platform(platform))
         _set(self, "folder", Path(folder))
         _check_sets(self.task_sets, self.iterations)
-        order = _topological(self.task_sets)
-        given = _ranks(order) if stages is None else _groups(stages)
+        check_together(self.task_sets)
+        groups = groups_of(self.task_sets)
+        waits = waits_of(self.task_sets, groups)
+        order = _topological(self.task_sets, waits)
+        given = _ranks(order, waits) if stages is None else _groups(stages)
         _check_stages(given, self.task_sets)
+        _check_joined(given, groups)
         _set(self, "stages", given)
 
     def __getitem__(self, name: str) -> TaskSet:
@@ -80,6 +85,11 @@ class Workflow:
             if task_set.name == name:
                 return task_set
         raise KeyError(name)
+
+    @property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """By name of each set that must run at once with others: all of them, itself included."""
+        return groups_of(self.task_sets)
 
     @property
     def n_tasks(self) -> int:
@@ -256,16 +266,12 @@ def _check_dependency(
         raise WorkflowError(f"group needs no fewer tasks waited for; found {pairs}", path=at)
 
 
-def _topological(task_sets: tuple[TaskSet, ...]) -> list[TaskSet]:
-    """Return the sets with every one behind those of its own iteration that it waits for.
+def _topological(task_sets: tuple[TaskSet, ...], waits: Mapping[str, list[str]]) -> list[TaskSet]:
+    """Return the sets with every one behind those of its own iteration that it `waits` for.
 
     They come rank by rank, and within a rank in the order of the description.
     """
     place = {task_set.name: number for number, task_set in enumerate(task_sets)}
-    waits = {
-        task_set.name: [one.on for one in task_set.after if not one.previous]
-        for task_set in task_sets
-    }
     missing = [len(waits[task_set.name]) for task_set in task_sets]
     consumers: list[list[int]] = [[] for _ in task_sets]
     for number, task_set in enumerate(task_sets):
@@ -301,12 +307,12 @@ def _circle(stuck: set[str], waits: Mapping[str, list[str]]) -> list[str]:
     return [*walked[walked.index(name) :], name]
 
 
-def _ranks(order: Sequence[TaskSet]) -> tuple[tuple[str, ...], ...]:
+def _ranks(order: Sequence[TaskSet], waits: Mapping[str, list[str]]) -> tuple[tuple[str, ...], ...]:
     """Return the sets of one iteration by rank: longest-path depth from the sources."""
     rank: dict[str, int] = {}
     ranks: list[list[str]] = []
     for task_set in order:
-        depths = [rank[one.on] + 1 for one in task_set.after if not one.previous]
+        depths = [rank[name] + 1 for name in waits[task_set.name]]
         depth = rank[task_set.name] = max(depths, default=0)
         if depth == len(ranks):
             ranks.append([])
@@ -335,5 +341,19 @@ def _check_stages(stages: tuple[tuple[str, ...], ...], task_sets: tuple[TaskSet,
             if not one.previous and stage_of[one.on] >= stage_of[task_set.name]:
                 raise WorkflowError(
                     f"{task_set.name} waits for {one.on}, which must be in an earlier stage",
+                    path=("stages",),
+                )
+
+
+def _check_joined(
+    stages: tuple[tuple[str, ...], ...], groups: Mapping[str, tuple[str, ...]]
+) -> None:
+    """Check that what runs at once is in one stage."""
+    stage_of = {name: number for number, stage in enumerate(stages) for name in stage}
+    for group in groups.values():
+        for name in group:
+            if stage_of[name] != stage_of[group[0]]:
+                raise WorkflowError(
+                    f"{group[0]} runs at once with {name}, which must be in the same stage",
                     path=("stages",),
                 )

@@ -15,7 +15,7 @@ from stretto.resources import Resources
 from stretto.workflow.definition import Workflow
 from stretto.workflow.documents import parse_document, read_document
 from stretto.workflow.marks import Document, check_values, line_of
-from stretto.workflow.schema import TaskSetForm, WorkflowForm, filled
+from stretto.workflow.schema import TaskSetForm, WorkflowForm, filled, keys_of
 from stretto.workflow.task_set import TaskSet
 
 __all__ = ["located", "parse_workflow", "read_workflow", "workflow_from_mapping"]
@@ -136,6 +136,7 @@ def _task_set(name: str, form: TaskSetForm) -> TaskSet:
             function=form.function,
             arguments=form.arguments,
             after=form.after,
+            with_=form.with_,
             environment=form.environment,
             working_directory=form.working_directory,
             timeout=form.timeout,
@@ -146,4 +147,4 @@ def _task_set(name: str, form: TaskSetForm) -> TaskSet:
 
 
 def _keys_at(path: tuple[str | int, ...]) -> Iterable[str]:
-    return TaskSetForm.model_fields if path else WorkflowForm.model_fields
+    return keys_of(TaskSetForm if path else WorkflowForm)

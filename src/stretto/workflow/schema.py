@@ -20,7 +20,7 @@ from stretto.errors import WorkflowError
 from stretto.workflow.dependencies import Pattern
 from stretto.workflow.marks import Document, line_of
 
-__all__ = ["Form", "Memory", "TaskSetForm", "WorkflowForm", "filled", "workflow_schema"]
+__all__ = ["Form", "Memory", "TaskSetForm", "WorkflowForm", "filled", "keys_of", "workflow_schema"]
 
 F = TypeVar("F", bound="Form")
 Path = tuple[str | int, ...]
@@ -97,6 +97,14 @@ _AFTER: Schema = {
         {"type": "null"},
     ],
 }
+_WITH: Schema = {
+    "description": "a task set, or a list of them, that must run at once with this one",
+    "anyOf": [
+        {"type": "string"},
+        {"type": "array", "items": {"type": "string"}},
+        {"type": "null"},
+    ],
+}
 _WORD: Schema = {"type": ["string", "number", "boolean"]}
 _COMMAND: Schema = {
     "description": "words, or text that is split like a shell's words",
@@ -134,6 +142,7 @@ class TaskSetForm(Form):
     function: str | None = None
     arguments: dict[str, Any] | None = None
     after: Annotated[Any, WithJsonSchema(_AFTER)] = None
+    with_: Annotated[Any, WithJsonSchema(_WITH)] = Field(default=None, alias="with")
     environment: Annotated[Any, WithJsonSchema(_ENVIRONMENT)] = None
     working_directory: str | None = None
     timeout: float | None = None
@@ -151,6 +160,11 @@ class WorkflowForm(Form):
     folder: str | None = Field(
         default=None, description="where relative paths and modules are looked up"
     )
+
+
+def keys_of(form: type[Form]) -> list[str]:
+    """Return the keys of a form as they are written."""
+    return [one.alias or name for name, one in form.model_fields.items()]
 
 
 def workflow_schema() -> dict[str, Any]:

@@ -77,6 +77,8 @@ class TaskSet:
         Keyword arguments of the function.
     after
         What it waits for (see `dependencies_of`).
+    with_
+        Sets that must run at once with this one, by name (``with`` in a description).
     environment
         Variables added to those of the run.
     working_directory
@@ -102,6 +104,7 @@ class TaskSet:
     working_directory: str | None = None
     timeout_us: int | None = None
     retries: int = 0
+    with_: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -115,6 +118,7 @@ class TaskSet:
         function: str | Callable[..., Any] | None = None,
         arguments: Mapping[str, Any] | None = None,
         after: object = None,
+        with_: str | Sequence[str] | None = None,
         environment: Mapping[str, str] | None = None,
         working_directory: str | PurePath | None = None,
         timeout: float | None = None,
@@ -131,7 +135,24 @@ class TaskSet:
         _set(self, "working_directory", under_key("working_directory", _folder, working_directory))
         _set(self, "timeout_us", under_key("timeout", _timeout, timeout))
         _set(self, "retries", whole_number("retries", retries, 0, MOST_RETRIES))
+        _set(self, "with_", under_key("with", _others, with_))
         _check_inputs(self)
+        if self.name in self.with_:
+            raise WorkflowError("a set runs at once with itself anyway", path=("with",))
+
+
+def _others(names: object) -> tuple[str, ...]:
+    match names:
+        case None:
+            return ()
+        case str():
+            return (names,)
+        case list() | tuple() if all(isinstance(one, str) for one in names):
+            if len(set(names)) < len(names):
+                raise WorkflowError("the same set is named twice")
+            return tuple(names)
+        case _:
+            raise WorkflowError(f"expected the name of a task set or a list, found {names!r}")
 
 
 def _timeout(seconds: float | None) -> int | None:

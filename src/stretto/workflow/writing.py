@@ -91,6 +91,8 @@ def _task_set(task_set: TaskSet) -> dict[str, Any]:
     mapping.update(_work(task_set))
     if task_set.after:
         mapping["after"] = _after(task_set.after)
+    if task_set.with_:
+        mapping["with"] = list(task_set.with_)
     if task_set.environment:
         mapping["environment"] = dict(task_set.environment)
     if task_set.working_directory is not None:
