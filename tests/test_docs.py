@@ -29,7 +29,7 @@ from stretto.records import FORMS, parsl, summit, wfformat
 from stretto.scheduler import Mode, diagram
 from stretto.trace.codec import event_from_json
 from stretto.workflow import FIELDS, Pattern, parse_workflow
-from stretto.workflow.schema import TaskSetForm, WorkflowForm, keys_of
+from stretto.workflow.schema import ChannelForm, TaskSetForm, WorkflowForm, keys_of
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -167,11 +167,15 @@ def test_mistakes_are_told_in_the_words_of_the_document() -> None:
 
 
 @pytest.mark.parametrize(
-    ("heading", "form"),
-    [("## Keys of a workflow", WorkflowForm), ("## Keys of a task set", TaskSetForm)],
+    ("name", "heading", "form"),
+    [
+        ("docs/description.md", "## Keys of a workflow", WorkflowForm),
+        ("docs/description.md", "## Keys of a task set", TaskSetForm),
+        ("docs/channels.md", "## Keys of a channel", ChannelForm),
+    ],
 )
-def test_every_key_is_documented_with_its_default(heading: str, form: Any) -> None:
-    documented = {row[0]: row[2] for row in rows(section("docs/description.md", heading))}
+def test_every_key_is_documented_with_its_default(name: str, heading: str, form: Any) -> None:
+    documented = {row[0]: row[2] for row in rows(section(name, heading))}
     assert list(documented) == keys_of(form)
     for key, one in zip(keys_of(form), form.model_fields.values(), strict=True):
         if one.is_required():

@@ -23,10 +23,10 @@ DESCRIPTIONS = sorted(
 PROGRAMS = sorted(path.name for path in EXAMPLES.glob("*.py"))
 
 
-def ran(example: str, folder: Path, mode: Mode) -> Run:
+def ran(example: str, folder: Path, mode: Mode, platform: str = "local:2") -> Run:
     """Run a description in a folder, and check that what happened was legal."""
     ended = run(
-        read_workflow(EXAMPLES / example), platform="local:2", mode=mode, run_dir=folder / mode
+        read_workflow(EXAMPLES / example), platform=platform, mode=mode, run_dir=folder / mode
     )
     assert ended.trace.complete, list(ended.trace.reasons.values())
     check(ended.trace, slack_us=60_000_000)
@@ -61,7 +61,8 @@ def test_every_example_says_what_it_is_for() -> None:
 def test_descriptions_can_be_simulated_in_every_mode(example: Path) -> None:
     workflow = read_workflow(EXAMPLES / example)
     for mode in Mode:
-        check(simulate(workflow, platform_named("local:2"), mode=mode))
+        where = platform_named(workflow.platform or "local:2")
+        check(simulate(workflow, where, mode=mode))
 
 
 @pytest.mark.parametrize("mode", [Mode.SEQUENTIAL, Mode.ASYNCHRONOUS])
@@ -83,6 +84,20 @@ def test_active_learning_is_never_staler_than_described(tmp_path: Path) -> None:
     assert {number for number, _ in used} == {1, 2}
     assert {age for number, age in used if number == 1} <= {None, 0}
     assert {age for number, age in used if number == 2} <= {0, 1}
+
+
+def test_deepdrivemd_streams_with_all_four_components_alive(tmp_path: Path) -> None:
+    pytest.importorskip("zmq")
+    ended = ran("streaming/workflow.yaml", tmp_path, Mode.ASYNCHRONOUS, "local:5")
+    trace = ended.trace
+    assert len(set(trace.launched_us.tolist())) == 1
+    assert trace.started_us.max() < trace.ended_us.min()
+    assert ended.result("aggregation") == 80
+    assert ended.result("training") == ended.result("inference") == 80
+    picked = [ended.result("simulation", task=task) for task in range(2)]
+    assert all(isinstance(one, int) for one in picked)
+    assert picked != [0, 0]
+    assert {int(trace.task[row]) for row in trace.idle} >= {2, 3, 4}
 
 
 def test_each_summary_of_the_ensemble_has_its_own_block(tmp_path: Path) -> None:

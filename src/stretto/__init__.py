@@ -6,6 +6,7 @@ mode, and `resume` a run that was stopped.
 
 from stretto.analysis import Calibration, measured_durations, read_calibration
 from stretto.calibrating import calibrate
+from stretto.channels import open_channel as channel
 from stretto.errors import BackendError, StrettoError, WorkflowError
 from stretto.executor import Executor
 from stretto.planning import Plan, Sweep, plan, sweep
@@ -19,6 +20,7 @@ from stretto.scheduler import Mode, Order
 from stretto.simulator import simulate
 from stretto.trace import Trace, read_trace
 from stretto.workflow import (
+    Channel,
     Dependency,
     Pattern,
     TaskSet,
@@ -32,6 +34,7 @@ from stretto_mark import Idling as idling  # noqa: N813 - used as `with stretto.
 __all__ = [
     "BackendError",
     "Calibration",
+    "Channel",
     "Dependency",
     "Executor",
     "Imported",
@@ -52,6 +55,7 @@ __all__ = [
     "Workflow",
     "WorkflowError",
     "calibrate",
+    "channel",
     "idling",
     "import_record",
     "measured_durations",

@@ -21,6 +21,7 @@ from typing import Any
 
 import cloudpickle
 
+from stretto.channels import CHANNELS_VARIABLE, zmq_or_raise
 from stretto.errors import BackendError, WorkflowError
 from stretto.platform import Platform, check_fits, platform_for
 from stretto.runtime import (
@@ -43,6 +44,8 @@ from stretto.trace import Header, Journal, Kind, Trace, read_header, read_trace,
 from stretto.workflow import Expansion, Workflow, check_seed, drawn_durations_us, expand
 
 __all__ = ["Observer", "Run", "cancel_run", "resume", "run"]
+
+LOOPBACK = "127.0.0.1"
 
 Observer = Callable[[int, Sequence[Event]], None]
 """Called after each round with its time in microseconds and its events."""
@@ -104,6 +107,7 @@ def run(
     time_scale: float = 1.0,
     description: Path | None = None,
     observe: Observer | None = None,
+    channel_interface: str = LOOPBACK,
 ) -> Run:
     """Run a workflow and return when it has ended, failed for good or been stopped.
 
@@ -131,6 +135,8 @@ def run(
         File to keep a copy of.
     observe
         Called after each round.
+    channel_interface
+        Where channels listen: an address of this machine, or the name of a network interface.
 
     Raises
     ------
@@ -141,6 +147,7 @@ def run(
     """
     where = platform_for(workflow, platform if platform is not None or emulate else "local")
     check_seed(seed)
+    _check_interface(channel_interface)
     check_fits(workflow, where)
     check_room(workflow, where)
     _check_runs(workflow, where, emulate, time_scale)
@@ -165,14 +172,19 @@ def run(
         Path(run_dir) if run_dir is not None else None, header, began=began, original=description
     )
     with contextlib.closing(journal):
-        return _drive(header, expansion, directory, journal, observe)
+        return _drive(header, expansion, directory, journal, observe, channel_interface)
 
 
-def resume(run_dir: str | Path, *, observe: Observer | None = None) -> Run:
+def resume(
+    run_dir: str | Path,
+    *,
+    observe: Observer | None = None,
+    channel_interface: str = LOOPBACK,
+) -> Run:
     """Go on with a run that was stopped, killed or had failed.
 
     Finished tasks are not run again; tasks that had failed for good get their retries anew.  A run
-    that is done is left as it is.
+    that is done is left as it is.  `channel_interface` is as in `run`.
 
     Raises
     ------
@@ -181,6 +193,7 @@ def resume(run_dir: str | Path, *, observe: Observer | None = None) -> Run:
     BackendError
         If the machine refuses what is needed to go on.
     """
+    _check_interface(channel_interface)
     directory, journal = RunDirectory.open(Path(run_dir))
     with contextlib.closing(journal):
         header = read_header(directory.journal)
@@ -188,7 +201,8 @@ def resume(run_dir: str | Path, *, observe: Observer | None = None) -> Run:
             raise WorkflowError("is the record of another engine's run", source=str(run_dir))
         kill_leftovers(directory.run_id)
         directory.sign()
-        return _drive(header, expand(header.workflow), directory, journal, observe)
+        expansion = expand(header.workflow)
+        return _drive(header, expansion, directory, journal, observe, channel_interface)
 
 
 def cancel_run(run_dir: str | Path) -> None:
@@ -208,12 +222,16 @@ def _drive(
     directory: RunDirectory,
     journal: Journal,
     observe: Observer | None,
+    interface: str,
 ) -> Run:
     state, now_us = _rebuilt(directory, journal)
     if state.n_finished == state.n_tasks:
         return Run(directory.path, Ending.DONE)
     clock = RealClock(scale=header.time_scale, offset_us=now_us)
-    return _completed(_engine_run(header, expansion, directory, journal, state, clock, observe))
+    watch = observe or _nobody
+    return _completed(
+        _engine_run(header, expansion, directory, journal, state, clock, watch, interface)
+    )
 
 
 def _completed(driven: Coroutine[Any, Any, Run]) -> Run:
@@ -264,7 +282,8 @@ async def _engine_run(
     journal: Journal,
     state: State,
     clock: RealClock,
-    observe: Observer | None,
+    observe: Observer,
+    interface: str,
 ) -> Run:
     emulated = header.kind is Kind.EMULATED
     results = _Results(expansion, directory.path)
@@ -273,27 +292,62 @@ async def _engine_run(
         if emulated
         else Embedded(header.platform, run_id=directory.run_id, marks=directory.marks)
     )
-    engine = Engine(
-        state,
-        backend,
-        request=(
-            Emulation(drawn_durations_us(expansion, header.seed))
-            if emulated
-            else Assignments(expansion, directory.path, header.seed)
-        ),
-        clock=clock,
-        record=journal,
-        observe=observe or _nobody,
-        on_exit=results.keep,
-        timeout_us=lambda task: expansion.instance_of(task).task_set.timeout_us,
-    )
-    with _stopped_by_signals(engine, clock) as caught:
-        ending = await engine.run()
+    joined = not emulated and bool(expansion.workflow.channels)
+    keys = directory.channel_keys
+    variables = ((CHANNELS_VARIABLE, str(keys)),) if joined else ()
+    with _channels(expansion, interface, keys, observe, joined=joined) as observing:
+        engine = Engine(
+            state,
+            backend,
+            request=(
+                Emulation(drawn_durations_us(expansion, header.seed))
+                if emulated
+                else Assignments(expansion, directory.path, header.seed, variables)
+            ),
+            clock=clock,
+            record=journal,
+            observe=observing,
+            on_exit=results.keep,
+            timeout_us=lambda task: expansion.instance_of(task).task_set.timeout_us,
+        )
+        with _stopped_by_signals(engine, clock) as caught:
+            ending = await engine.run()
     for time_us, number in caught[:1]:
         journal.note(time_us, f"stopped by {number.name}")
     journal.note(clock.now_us(), ending.value)
     stopped_by = caught[0][1] if caught and ending is Ending.STOPPED else None
     return Run(directory.path, ending, stopped_by)
+
+
+@contextlib.contextmanager
+def _channels(
+    expansion: Expansion, interface: str, keys: Path, observe: Observer, *, joined: bool
+) -> Iterator[Observer]:
+    """Keep a broker while the run is on, if its tasks are joined; yield who observes the rounds."""
+    if not joined:
+        yield observe
+        return
+    zmq_or_raise()
+    from stretto.runtime.broker import Broker  # only here: pyzmq is an extra
+
+    broker = Broker(expansion, interface, keys)
+
+    def both(time_us: int, events: Sequence[Event]) -> None:
+        broker.observe(events)
+        observe(time_us, events)
+
+    try:
+        yield both
+    finally:
+        broker.close()
+
+
+def _check_interface(interface: object) -> None:
+    if not isinstance(interface, str) or not interface or interface in ("*", "0.0.0.0", "[::]"):  # noqa: S104
+        raise WorkflowError(
+            f"expected an address of this machine or the name of an interface, found {interface!r}",
+            path=("channel_interface",),
+        )
 
 
 class _Results:
@@ -367,6 +421,7 @@ def _anchored(workflow: Workflow) -> Workflow:
         workflow.task_sets,
         iterations=workflow.iterations,
         stages=workflow.stages,
+        channels=workflow.channels,
         platform=workflow.platform,
         folder=workflow.folder.absolute(),
     )

@@ -57,12 +57,21 @@ class Assignments:
         The run's directory, absolute.
     seed
         Seed of the run.
+    variables
+        Further variables that all tasks have.
     """
 
-    def __init__(self, expansion: Expansion, run_dir: Path, seed: int) -> None:
+    def __init__(
+        self,
+        expansion: Expansion,
+        run_dir: Path,
+        seed: int,
+        variables: tuple[tuple[str, str], ...] = (),
+    ) -> None:
         self._expansion = expansion
         self._run_dir = run_dir
         self._seed = seed
+        self._variables = variables
         self._home = expansion.workflow.folder.absolute()
         self._folders: dict[int, str] = {}
 
@@ -127,6 +136,7 @@ class Assignments:
             ("STRETTO_ITERATION", str(instance.iteration)),
             ("STRETTO_ATTEMPT", str(launched.attempt)),
             (TASK_VARIABLE, f"{launched.task} {launched.attempt}"),
+            *self._variables,
             *((key, _filled(text, fields)) for key, text in task_set.environment),
         )
 

@@ -7,6 +7,7 @@ expanded.yaml       the description as it was understood
 tasks/              output of every attempt, see `assignments`
 report.html         the report, once there is one
 marks               while it runs: a pipe into which tasks write that they wait
+channels.json       while it runs: address and keys of the channels, if there are any
 driver.pid          the process that drives it, or did last, and how many have
 ==================  ==========================================================
 
@@ -58,6 +59,11 @@ class RunDirectory:
     def marks(self) -> Path:
         """Path of the pipe into which tasks write that they wait, while the run is on."""
         return self.path / "marks"
+
+    @property
+    def channel_keys(self) -> Path:
+        """Path of the file by which tasks find the channels, while the run is on."""
+        return self.path / "channels.json"
 
     @property
     def run_id(self) -> str:

@@ -1,5 +1,6 @@
 """Descriptions of workflows: task sets, dependencies, durations, loops; and their expansion."""
 
+from stretto.workflow.channels import Channel
 from stretto.workflow.definition import Workflow
 from stretto.workflow.dependencies import Dependency, Pattern, block
 from stretto.workflow.draws import check_seed, drawn_durations_us
@@ -21,6 +22,7 @@ from stretto.workflow.writing import duration_to_value, workflow_to_mapping, wri
 
 __all__ = [
     "FIELDS",
+    "Channel",
     "Command",
     "Constant",
     "Dependency",

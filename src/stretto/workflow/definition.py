@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stretto.errors import WorkflowError, under_key
 from stretto.units import check_name, whole_number
+from stretto.workflow.channels import Channel, channels_of
 from stretto.workflow.dependencies import Dependency, Pattern
 from stretto.workflow.durations import Constant, Duration, duration_of
 from stretto.workflow.task_set import MOST_TASKS, TaskSet
@@ -35,6 +36,8 @@ class Workflow:
     stages
         Groups of task sets that sequential mode runs one after another (Eq. 2 of the paper);
         without them a stage is a rank of the dependency graph.
+    channels
+        Ways on which tasks that run at once send each other messages.
     platform
         Platform that the description proposes, such as ``"summit:16"``.
     folder
@@ -53,6 +56,7 @@ class Workflow:
     stages: tuple[tuple[str, ...], ...]
     platform: str | None
     folder: Path
+    channels: tuple[Channel, ...]
 
     def __init__(
         self,
@@ -61,6 +65,7 @@ class Workflow:
         *,
         iterations: int = 1,
         stages: Sequence[Sequence[str]] | None = None,
+        channels: Sequence[Channel] = (),
         platform: str | None = None,
         folder: str | Path = ".",
     ) -> None:
@@ -78,6 +83,8 @@ class Workflow:
         given = _ranks(order, waits) if stages is None else _groups(stages)
         _check_stages(given, self.task_sets)
         _check_joined(given, groups)
+        names = [one.name for one in self.task_sets]
+        _set(self, "channels", channels_of(channels, names, groups))
         _set(self, "stages", given)
 
     def __getitem__(self, name: str) -> TaskSet:
@@ -184,6 +191,7 @@ class Workflow:
             self.task_sets if task_sets is None else task_sets,
             iterations=self.iterations if iterations is None else iterations,
             stages=self.stages,
+            channels=self.channels,
             platform=self.platform,
             folder=self.folder,
         )

@@ -12,10 +12,11 @@ from typing import Any
 
 from stretto.errors import WorkflowError
 from stretto.resources import Resources
+from stretto.workflow.channels import Channel
 from stretto.workflow.definition import Workflow
 from stretto.workflow.documents import parse_document, read_document
 from stretto.workflow.marks import Document, check_values, line_of
-from stretto.workflow.schema import TaskSetForm, WorkflowForm, filled, keys_of
+from stretto.workflow.schema import ChannelForm, TaskSetForm, WorkflowForm, filled, keys_of
 from stretto.workflow.task_set import TaskSet
 
 __all__ = ["located", "parse_workflow", "read_workflow", "workflow_from_mapping"]
@@ -111,6 +112,7 @@ def _workflow(document: Document, folder: str | Path) -> Workflow:
             [_task_set(name, one) for name, one in form.task_sets.items()],
             iterations=form.iterations,
             stages=form.stages,
+            channels=[_channel(name, one) for name, one in (form.channels or {}).items()],
             platform=form.platform,
             folder=Path(folder) / (form.folder or "."),
         )
@@ -146,5 +148,14 @@ def _task_set(name: str, form: TaskSetForm) -> TaskSet:
         raise error.within("task_sets", name) from None
 
 
+def _channel(name: str, form: ChannelForm) -> Channel:
+    try:
+        return Channel(name, form.from_, form.to, every=form.every, capacity=form.capacity)
+    except WorkflowError as error:
+        raise error.within("channels", name) from None
+
+
 def _keys_at(path: tuple[str | int, ...]) -> Iterable[str]:
+    if path[:1] == ("channels",):
+        return keys_of(ChannelForm)
     return keys_of(TaskSetForm if path else WorkflowForm)

@@ -20,7 +20,16 @@ from stretto.errors import WorkflowError
 from stretto.workflow.dependencies import Pattern
 from stretto.workflow.marks import Document, line_of
 
-__all__ = ["Form", "Memory", "TaskSetForm", "WorkflowForm", "filled", "keys_of", "workflow_schema"]
+__all__ = [
+    "ChannelForm",
+    "Form",
+    "Memory",
+    "TaskSetForm",
+    "WorkflowForm",
+    "filled",
+    "keys_of",
+    "workflow_schema",
+]
 
 F = TypeVar("F", bound="Form")
 Path = tuple[str | int, ...]
@@ -97,6 +106,10 @@ _AFTER: Schema = {
         {"type": "null"},
     ],
 }
+_NAMES: Schema = {
+    "description": "a task set, or a list of them",
+    "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+}
 _WITH: Schema = {
     "description": "a task set, or a list of them, that must run at once with this one",
     "anyOf": [
@@ -149,6 +162,15 @@ class TaskSetForm(Form):
     retries: int = 0
 
 
+class ChannelForm(Form):
+    """One channel, see `Channel`."""
+
+    from_: Annotated[Any, WithJsonSchema(_NAMES)] = Field(alias="from")
+    to: Annotated[Any, WithJsonSchema(_NAMES)]
+    every: bool = False
+    capacity: int = 100
+
+
 class WorkflowForm(Form):
     """A workflow, see `Workflow`."""
 
@@ -157,6 +179,7 @@ class WorkflowForm(Form):
     iterations: int = 1
     task_sets: dict[str, TaskSetForm]
     stages: list[list[str]] | None = None
+    channels: dict[str, ChannelForm] | None = None
     folder: str | None = Field(
         default=None, description="where relative paths and modules are looked up"
     )

@@ -14,6 +14,7 @@ import yaml
 from stretto.errors import WorkflowError
 from stretto.resources import Resources
 from stretto.units import GPU_MILLI, US_PER_SECOND, us_to_seconds
+from stretto.workflow.channels import Channel
 from stretto.workflow.definition import Workflow
 from stretto.workflow.dependencies import Dependency
 from stretto.workflow.durations import Constant, Duration, Lognormal, Normal, Sample
@@ -43,6 +44,8 @@ def workflow_to_mapping(workflow: Workflow) -> dict[str, Any]:
     mapping["iterations"] = workflow.iterations
     mapping["task_sets"] = {one.name: _task_set(one) for one in workflow.task_sets}
     mapping["stages"] = [list(stage) for stage in workflow.stages]
+    if workflow.channels:
+        mapping["channels"] = {one.name: _channel(one) for one in workflow.channels}
     mapping["folder"] = str(workflow.folder)
     return mapping
 
@@ -102,6 +105,13 @@ def _task_set(task_set: TaskSet) -> dict[str, Any]:
     if task_set.retries:
         mapping["retries"] = task_set.retries
     return mapping
+
+
+def _channel(channel: Channel) -> dict[str, Any]:
+    mapping: dict[str, Any] = {"from": list(channel.senders), "to": list(channel.receivers)}
+    if channel.every:
+        mapping["every"] = True
+    return {**mapping, "capacity": channel.capacity}
 
 
 def _resources(resources: Resources) -> dict[str, Any]:

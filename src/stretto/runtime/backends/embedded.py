@@ -20,6 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import assert_never
 
+from stretto import channels
 from stretto.errors import BackendError
 from stretto.platform import Placement, Platform, bits
 from stretto.runtime.backend import (
@@ -50,6 +51,7 @@ GPU_VARIABLE = b"CUDA_VISIBLE_DEVICES"
 THREADS_VARIABLE = b"OMP_NUM_THREADS"
 RUN_VARIABLE = os.fsencode(watchdog.RUN_VARIABLE)
 MARKS_VARIABLE = os.fsencode(PIPE_VARIABLE)
+CHANNELS_VARIABLE = os.fsencode(channels.CHANNELS_VARIABLE)
 
 
 class Embedded:
@@ -159,8 +161,9 @@ class Embedded:
 
     def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
         """Open the pipe for marks, if one is wanted and the file system knows pipes."""
-        # Where we are a task of another run: its pipe is none of our tasks' business.
-        self._environment.pop(MARKS_VARIABLE, None)
+        # Where we are a task of another run: its pipe and channels are none of our tasks' business.
+        for variable in (MARKS_VARIABLE, CHANNELS_VARIABLE):
+            self._environment.pop(variable, None)
         if self._marks_at is not None:
             with suppress(OSError):
                 self._marks = MarkPipe(loop, self._marks_at, self._outbox.post)
