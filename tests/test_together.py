@@ -287,6 +287,20 @@ def test_a_group_that_failed_once_finishes_in_every_mode(mode: Mode) -> None:
     assert Outcome.REVOKED in outcomes(trace, "produce")
 
 
+def test_a_member_that_is_ended_before_it_started_has_no_start() -> None:
+    sets = [TaskSet("a", duration=0), TaskSet("b", duration=1, with_="a")]
+    flow = Workflow("w", sets)
+    trace = simulate(
+        flow,
+        FOUR,
+        overheads=stretto.Overheads(between_us=5),
+        world=FailingWorld(expand(flow), 0, frozenset({(0, 1)})),
+    )
+    check(trace)
+    assert outcomes(trace, "b") == [Outcome.CANCELLED]
+    assert trace.started_us.tolist() == [0, -1]
+
+
 @st.composite
 def grouped(draw: st.DrawFn) -> tuple[Workflow, Platform, frozenset[tuple[int, int]]]:
     """Draw a workflow some of whose sets run at once, a platform with room, and what fails."""

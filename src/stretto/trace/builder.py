@@ -57,7 +57,7 @@ class TraceBuilder:
                 self._launched(event)
             case Started():
                 row = self._row_of[event.task]
-                if self._attempt[row] == event.attempt:
+                if self._runs(row, event.attempt):
                     self._started_us[row] = event.time_us
             case Idled():
                 row = self._row_of[event.task]
