@@ -17,7 +17,8 @@ from stretto.analysis import check, idle_spans, utilisation, violations
 from stretto.report import render
 from stretto.resources import Resources
 from stretto.runtime import Ending
-from stretto.trace import UNKNOWN_US, Trace
+from stretto.scheduler import Finished, Idled, Launched, Started, Woke
+from stretto.trace import UNKNOWN_US, Kind, Trace, TraceBuilder
 from stretto.workflow import TaskSet, Workflow
 from tests.traces import Attempt, made, platform, slot
 
@@ -172,6 +173,27 @@ def test_a_task_whose_try_failed_while_it_waited_begins_anew(tmp_path: Path) -> 
     done = run(tmp_path, TaskSet("again", command=text, shell=True, retries=1))
     assert done.ending is Ending.DONE
     assert sorted(done.trace.idle) == [0, 1]
+
+
+def test_marks_that_arrive_late_or_out_of_order_stay_within_their_run(tmp_path: Path) -> None:
+    workflow = Workflow("w", [TaskSet("a")])
+    builder = TraceBuilder()
+    placement = (slot([0]),)
+    events = [
+        Launched(0, 1, 0, placement, 0),
+        Started(0, 1, 1),
+        Idled(0, 1, 2),
+        Woke(0, 1, 1),
+        Idled(0, 1, 1),
+        Woke(0, 1, 7),
+        Idled(0, 1, 8),
+        Finished(0, 1, 5),
+    ]
+    for event in events:
+        builder.add(event)
+    trace = builder.trace(workflow, platform(), mode="task-level", seed=0, kind=Kind.MEASURED)
+    check(trace)
+    assert trace.idle == {0: ((2, 2), (2, 5))}
 
 
 def two_attempts(**idle: Any) -> Trace:

@@ -355,6 +355,18 @@ def test_whatever_is_joined_every_trace_is_legal(
         assert trace.complete
 
 
+@given(grouped(), st.sampled_from(list(Mode)))
+def test_no_schedule_of_groups_goes_below_the_bounds(
+    drawn: tuple[Workflow, Platform, frozenset[tuple[int, int]]], mode: Mode
+) -> None:
+    flow, platform = drawn[0].at_means(), drawn[1]
+    bounds = model_of(flow, platform).bounds
+    assert bounds is not None
+    trace = simulate(flow, platform, mode=mode)
+    check(trace)
+    assert trace.ttx_us >= bounds.best_us
+
+
 def test_the_checker_tells_groups_that_were_torn() -> None:
     flow = streaming()
     trace = simulate(flow, FOUR)

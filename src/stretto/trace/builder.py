@@ -62,7 +62,7 @@ class TraceBuilder:
             case Idled():
                 row = self._row_of[event.task]
                 if self._runs(row, event.attempt):
-                    self._idle.setdefault(row, []).append((event.time_us, UNKNOWN_US))
+                    self._idled(row, event.time_us)
             case Woke():
                 row = self._row_of[event.task]
                 if self._runs(row, event.attempt):
@@ -141,6 +141,7 @@ class TraceBuilder:
         if not self._runs(row, event.attempt):
             return
         self._wake(row, event.time_us)
+        self._within(row, event.time_us)
         self._ended_us[row] = event.time_us
         self._outcome[row] = outcome
         if reason:
@@ -149,8 +150,24 @@ class TraceBuilder:
     def _runs(self, row: int, attempt: int) -> bool:
         return self._attempt[row] == attempt and self._outcome[row] == Outcome.RUNNING
 
+    def _idled(self, row: int, time_us: int) -> None:
+        """Begin a span in which the attempt idles.
+
+        Marks that come on different ways have times of different clock readings, so that a later
+        one may tell a slightly earlier time: none is taken for earlier than what is known.
+        """
+        spans = self._idle.setdefault(row, [])
+        known_us = spans[-1][1] if spans else self._started_us[row]
+        spans.append((max(time_us, known_us), UNKNOWN_US))
+
     def _wake(self, row: int, time_us: int) -> None:
         """End the last span in which the attempt idled, if it has not ended yet."""
         spans = self._idle.get(row)
         if spans and spans[-1][1] == UNKNOWN_US:
-            spans[-1] = (spans[-1][0], time_us)
+            spans[-1] = (spans[-1][0], max(time_us, spans[-1][0]))
+
+    def _within(self, row: int, ended_us: int) -> None:
+        """Cut what lies behind the end: a mark may arrive after the end that a worker tells."""
+        if row in self._idle:
+            spans = [(begin, min(end, ended_us)) for begin, end in self._idle[row]]
+            self._idle[row] = [span for span in spans if span[0] < ended_us]
