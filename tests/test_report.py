@@ -111,7 +111,7 @@ def test_a_hundred_thousand_attempts_stay_a_small_file():
         started_us=started_us,
         ended_us=started_us + rng.integers(1, 9_000_000, count),
         outcome=rng.choice([Outcome.FINISHED, Outcome.FAILED], count).astype(np.int8),
-        placements=trace.placements * count,
+        placements=tuple(trace.placements) * count,
         reasons={row: f"exit status {row}" for row in range(count)},
     )
     assert len(render([trace])) < 250_000

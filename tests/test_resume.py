@@ -338,7 +338,7 @@ events = [
     for _, found, _ in read_events(Path(run_dir) / "journal.jsonl")
     for event in found
 ]
-print(json.dumps([columns, simulated.placements, events]))
+print(json.dumps([columns, list(simulated.placements), events]))
 """
 
 

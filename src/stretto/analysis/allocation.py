@@ -7,7 +7,8 @@ releases before grants of the same instant, the running sum is what is held of e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -17,7 +18,7 @@ from stretto.analysis.serials import serials
 from stretto.analysis.usage import held
 from stretto.platform import Placement, Platform, Slot, bits
 from stretto.resources import Resources
-from stretto.trace import Trace
+from stretto.trace import Trace, interned
 from stretto.units import GPU_MILLI
 
 __all__ = ["misfits", "overfull"]
@@ -31,16 +32,20 @@ Column = NDArray[np.int64]
 def misfits(trace: Trace) -> dict[int, str]:
     """Return, by row, what is wrong with placements that are not exactly what their set needs."""
     shapes = [task_set.resources for task_set in trace.workflow.task_sets]
-    places = serials(trace.workflow).place(trace.task).tolist()
-    known: dict[tuple[int, Placement], str | None] = {}
-    wrong: dict[int, str] = {}
-    for row, key in enumerate(zip(places, trace.placements, strict=True)):
-        if key not in known:
-            known[key] = _misfit(shapes[key[0]], key[1], trace.platform)
-        fault = known[key]
-        if fault is not None:
-            wrong[row] = fault
-    return wrong
+    placements = interned(trace.placements)
+    place = serials(trace.workflow).place(trace.task)
+    pairs, which = np.unique(
+        place * len(placements.distinct) + placements.numbers, return_inverse=True
+    )
+    faults = [
+        _misfit(shapes[of_set], placements.distinct[number], trace.platform)
+        for of_set, number in (divmod(pair, len(placements.distinct)) for pair in pairs.tolist())
+    ]
+    return {
+        row: fault
+        for row, number in enumerate(which.tolist())
+        if (fault := faults[number]) is not None
+    }
 
 
 def _misfit(shape: Resources, placement: Placement, platform: Platform) -> str | None:
@@ -88,60 +93,67 @@ def overfull(trace: Trace, *, without: Sequence[int] = ()) -> dict[str, list[int
         Rows to leave out, because what they lie on does not exist.
     """
     rows = np.setdiff1d(held(trace).rows, np.array(without, dtype=np.int64))
-    slots = [(row, slot) for row in rows.tolist() for slot in trace.placements[row]]
-    row = np.array([each for each, _ in slots], dtype=np.int64)
-    cores: list[list[int]] = []
-    gpus: list[list[int]] = []
-    known: dict[Slot, tuple[list[int], list[int]]] = {}
-    for _, slot in slots:
-        if slot not in known:
-            known[slot] = (
-                [slot.node * _CORES_A_NODE + core for core in bits(slot.cores)],
-                [slot.node * _GPUS_A_NODE + gpu for gpu in bits(slot.gpus)],
-            )
-        cores.append(known[slot][0])
-        gpus.append(known[slot][1])
-    core, of_core = _flat(cores)
-    gpu, of_gpu = _flat(gpus)
-    node = np.array([slot.node for _, slot in slots], dtype=np.int64)
-    milli = np.array([slot.gpu_milli for _, slot in slots], dtype=np.int64)
-    memory = np.array([slot.memory_mib for _, slot in slots], dtype=np.int64)
+    cores = _spread(trace, rows, _cores)
+    gpus = _spread(trace, rows, _gpus)
+    memory = _spread(trace, rows, _memory)
     room = np.array([each.memory_mib for each in trace.platform.nodes], dtype=np.int64)
-    one, whole = np.ones_like(core), np.full_like(gpu, GPU_MILLI)
     return {
-        "a core": _beyond(trace, core, row[of_core], one, one),
-        "a GPU": _beyond(trace, gpu, row[of_gpu], milli[of_gpu], whole),
-        "memory": _beyond(trace, node, row, memory, room[node]),
-        **_overfull_named(trace, slots),
+        "a core": _beyond(trace, *cores, np.ones_like(cores[0])),
+        "a GPU": _beyond(trace, *gpus, np.full_like(gpus[0], GPU_MILLI)),
+        "memory": _beyond(trace, *memory, room[memory[0]]),
+        **_overfull_named(trace, rows),
     }
 
 
-def _overfull_named(trace: Trace, slots: Sequence[tuple[int, Slot]]) -> dict[str, list[int]]:
+def _overfull_named(trace: Trace, rows: Column) -> dict[str, list[int]]:
     """Return the rows that at some instant hold more of a named resource than their node has."""
-    uses: dict[str, list[tuple[int, int, int]]] = {}
-    for row, slot in slots:
-        for name, amount in slot.named:
-            uses.setdefault(name, []).append((slot.node, row, amount))
+    placements = interned(trace.placements)
+    names = {name for slots in placements.distinct for one in slots for name, _ in one.named}
     found = {}
-    for name, used in sorted(uses.items()):
-        node, row, amount = np.array(used, dtype=np.int64).T
+    for name in sorted(names):
+        used = _spread(trace, rows, partial(_named, name))
         has = [dict(each.named).get(name, 0) for each in trace.platform.nodes]
         room = np.array(has, dtype=np.int64)
-        found[f"the named {name}"] = _beyond(trace, node, row, amount, room[node])
+        found[f"the named {name}"] = _beyond(trace, *used, room[used[0]])
     return found
 
 
-def _flat(keys: Sequence[Sequence[int]]) -> tuple[Column, Column]:
-    """Return the keys of all slots in one array, and the number of the slot of each."""
-    lengths = np.array([len(each) for each in keys], dtype=np.int64)
-    flat = (key for each in keys for key in each)
-    return (
-        np.fromiter(flat, dtype=np.int64, count=int(lengths.sum())),
-        np.repeat(np.arange(len(keys)), lengths),
-    )
+def _cores(placement: Placement) -> list[tuple[int, int]]:
+    return [(one.node * _CORES_A_NODE + core, 1) for one in placement for core in bits(one.cores)]
 
 
-def _beyond(trace: Trace, key: Column, row: Column, amount: Column, most: Column) -> list[int]:
+def _gpus(placement: Placement) -> list[tuple[int, int]]:
+    return [
+        (one.node * _GPUS_A_NODE + gpu, one.gpu_milli)
+        for one in placement
+        for gpu in bits(one.gpus)
+    ]
+
+
+def _memory(placement: Placement) -> list[tuple[int, int]]:
+    return [(one.node, one.memory_mib) for one in placement]
+
+
+def _named(name: str, placement: Placement) -> list[tuple[int, int]]:
+    return [(one.node, amount) for one in placement for held, amount in one.named if held == name]
+
+
+def _spread(
+    trace: Trace, rows: Column, things: Callable[[Placement], list[tuple[int, int]]]
+) -> tuple[Column, Column, Column]:
+    """Return each thing that these rows hold, how much of it, and the row."""
+    placements = interned(trace.placements)
+    used, which = np.unique(placements.numbers[rows], return_inverse=True)
+    held_by = [things(placements.distinct[number]) for number in used.tolist()]
+    flat = np.array([pair for each in held_by for pair in each], dtype=np.int64).reshape(-1, 2)
+    lengths = np.array([len(each) for each in held_by], dtype=np.int64)
+    counts = lengths[which]
+    firsts = (np.cumsum(lengths) - lengths)[which] - (np.cumsum(counts) - counts)
+    at = np.repeat(firsts, counts) + np.arange(counts.sum())
+    return flat[at, 0], flat[at, 1], np.repeat(rows, counts)
+
+
+def _beyond(trace: Trace, key: Column, amount: Column, row: Column, most: Column) -> list[int]:
     """Return the rows at whose grant more than `most` of their key was held."""
     rows, started_us, ended_us = held(trace)
     at = np.searchsorted(rows, row)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stretto.analysis.usage import Utilisation, utilisation
-from stretto.trace import Kind, Outcome, Trace
+from stretto.trace import Kind, Outcome, Trace, interned
 from stretto.units import us_to_seconds
 
 __all__ = ["Comparison", "Parts", "Row", "compare", "overhead_us", "parts"]
@@ -146,10 +146,7 @@ def _asked(trace: Trace) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     Attempts launched at one instant on the same slots are a bundle: they run one after another,
     and all but the first could only start once the one before had ended.
     """
-    numbers: dict[object, int] = {}
-    slots = np.array(
-        [numbers.setdefault(slots, len(numbers)) for slots in trace.placements], dtype=np.int64
-    )
+    slots = interned(trace.placements).numbers
     order = np.lexsort((trace.started_us, slots, trace.launched_us))
     order = order[(trace.started_us[order] >= 0) & (trace.ended_us[order] >= 0)]
     earlier, later = order[:-1], order[1:]

@@ -11,13 +11,15 @@ What is *held* need not *execute*: a task that waits for a message holds its slo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stretto.analysis.serials import serials
-from stretto.trace import UNKNOWN_US, Outcome, Trace
+from stretto.platform import Placement
+from stretto.trace import UNKNOWN_US, Outcome, Trace, interned
 from stretto.units import GPU_MILLI
 
 __all__ = [
@@ -162,11 +164,8 @@ def steps(
 
 def amounts(trace: Trace) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the cores and the thousandths of GPUs of each row, each of shape ``(attempts,)``."""
-    cores = [sum(slot.cores.bit_count() for slot in slots) for slots in trace.placements]
-    gpus_milli = [
-        sum(slot.gpus.bit_count() * slot.gpu_milli for slot in slots) for slots in trace.placements
-    ]
-    return np.array(cores, dtype=np.int64), np.array(gpus_milli, dtype=np.int64)
+    placements = interned(trace.placements)
+    return placements.each(_cores), placements.each(_gpus_milli)
 
 
 def named_amounts(trace: Trace) -> dict[str, NDArray[np.int64]]:
@@ -175,11 +174,8 @@ def named_amounts(trace: Trace) -> dict[str, NDArray[np.int64]]:
     Each of shape ``(attempts,)``.
     """
     names = {name for one in trace.workflow.task_sets for name, _ in one.resources.named}
-    held_by_name = {
-        name: [sum(dict(slot.named).get(name, 0) for slot in slots) for slots in trace.placements]
-        for name in sorted(names)
-    }
-    return {name: np.array(amount, dtype=np.int64) for name, amount in held_by_name.items()}
+    placements = interned(trace.placements)
+    return {name: placements.each(partial(_named, name)) for name in sorted(names)}
 
 
 def usage(trace: Trace) -> Usage:
@@ -210,22 +206,48 @@ def utilisation(trace: Trace) -> Utilisation:
 
     All are 0 if nothing ran.
     """
-    spans = held(trace)
+    spans, waits = held(trace), idle_spans(trace)
     ttx_us = int(spans.ended_us.max() - spans.started_us.min()) if len(spans.rows) else 0
-    waits = idle_spans(trace)
-    cores, gpus_milli = amounts(trace)
+    cores_us, gpus_milli_us = _areas(trace, spans)
+    idle_cores_us, idle_gpus_milli_us = _areas(trace, waits)
+    n_gpus_milli = trace.platform.gpus * GPU_MILLI
 
-    def share(amount: NDArray[np.int64], of: Held, total: int) -> float:
-        lengths_us = (of.ended_us - of.started_us).astype(np.float64)
-        busy = float(amount[of.rows] @ lengths_us)
-        return busy / (total * ttx_us) if total and ttx_us else 0.0
+    def share(area: int, total: int) -> float:
+        return area / (total * ttx_us) if total and ttx_us else 0.0
 
-    n_cores, n_gpus_milli = trace.platform.cores, trace.platform.gpus * GPU_MILLI
-    held_cores = share(cores, spans, n_cores)
-    held_gpus = share(gpus_milli, spans, n_gpus_milli)
+    cores = share(cores_us, trace.platform.cores)
+    gpus = share(gpus_milli_us, n_gpus_milli)
     return Utilisation(
-        cores=held_cores,
-        gpus=held_gpus if n_gpus_milli else None,
-        cores_executing=held_cores - share(cores, waits, n_cores),
-        gpus_executing=held_gpus - share(gpus_milli, waits, n_gpus_milli) if n_gpus_milli else None,
+        cores=cores,
+        gpus=gpus if n_gpus_milli else None,
+        cores_executing=cores - share(idle_cores_us, trace.platform.cores),
+        gpus_executing=gpus - share(idle_gpus_milli_us, n_gpus_milli) if n_gpus_milli else None,
     )
+
+
+def _areas(trace: Trace, spans: Held) -> tuple[int, int]:
+    """Return amount times microseconds, summed up, of cores and of thousandths of GPUs."""
+    placements = interned(trace.placements)
+    # What lies on the same slots lies there at different times, so that these sums are exact.
+    held_us = np.bincount(
+        placements.numbers[spans.rows],
+        weights=(spans.ended_us - spans.started_us).astype(np.float64),
+        minlength=len(placements.distinct),
+    ).tolist()
+    pairs = list(zip(placements.distinct, map(int, held_us), strict=True))
+    return (
+        sum(_cores(slots) * us for slots, us in pairs),
+        sum(_gpus_milli(slots) * us for slots, us in pairs),
+    )
+
+
+def _cores(placement: Placement) -> int:
+    return sum(slot.cores.bit_count() for slot in placement)
+
+
+def _gpus_milli(placement: Placement) -> int:
+    return sum(slot.gpus.bit_count() * slot.gpu_milli for slot in placement)
+
+
+def _named(name: str, placement: Placement) -> int:
+    return sum(dict(slot.named).get(name, 0) for slot in placement)

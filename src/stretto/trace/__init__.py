@@ -3,6 +3,7 @@
 from stretto.trace.builder import TraceBuilder
 from stretto.trace.codec import mask_from_text, mask_to_text
 from stretto.trace.journal import Header, Journal, read_events, read_header, read_trace, trim
+from stretto.trace.placements import Placements, interned
 from stretto.trace.record import UNKNOWN_US, Kind, Note, Outcome, Trace
 from stretto.trace.replay import Replay, replayed
 
@@ -13,9 +14,11 @@ __all__ = [
     "Kind",
     "Note",
     "Outcome",
+    "Placements",
     "Replay",
     "Trace",
     "TraceBuilder",
+    "interned",
     "mask_from_text",
     "mask_to_text",
     "read_events",

@@ -26,6 +26,7 @@ from stretto.scheduler import (
     Submitted,
     Woke,
 )
+from stretto.trace.placements import Placements
 from stretto.trace.record import UNKNOWN_US, Kind, Note, Outcome, Trace
 from stretto.workflow import Workflow
 
@@ -44,7 +45,9 @@ class TraceBuilder:
         self._started_us = array("q")
         self._ended_us = array("q")
         self._outcome = bytearray()
-        self._placements: list[Placement] = []
+        self._placed = array("i")
+        self._placements: dict[Placement, int] = {}
+        """The different ones, numbered; `_placed` has the number of each row."""
         self._reasons: dict[int, str] = {}
         self._inputs: dict[int, tuple[tuple[str, int | None], ...]] = {}
         self._idle: dict[int, list[tuple[int, int]]] = {}
@@ -112,7 +115,7 @@ class TraceBuilder:
             started_us=np.array(self._started_us, dtype=np.int64),
             ended_us=np.array(self._ended_us, dtype=np.int64),
             outcome=np.frombuffer(bytes(self._outcome), dtype=np.int8),
-            placements=tuple(self._placements),
+            placements=Placements(tuple(self._placements), np.array(self._placed, dtype=np.int32)),
             reasons=dict(self._reasons),
             inputs=dict(self._inputs),
             idle={row: tuple(spans) for row, spans in self._idle.items()},
@@ -130,7 +133,8 @@ class TraceBuilder:
         self._started_us.append(UNKNOWN_US)
         self._ended_us.append(UNKNOWN_US)
         self._outcome.append(Outcome.RUNNING)
-        self._placements.append(event.placement)
+        number = self._placements.setdefault(event.placement, len(self._placements))
+        self._placed.append(number)
         if event.inputs:
             self._inputs[row] = event.inputs
 

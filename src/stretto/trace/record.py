@@ -11,7 +11,7 @@ An attempt that runs need not execute: while it says that it waits, it idles (se
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
@@ -76,7 +76,7 @@ class Trace:
     outcome
         An `Outcome` each.
     placements
-        Slots of each attempt.
+        Slots of each attempt, by row; see `Placements`.
     reasons
         Why an attempt failed, by row, for those that did.
     inputs
@@ -104,7 +104,7 @@ class Trace:
     started_us: NDArray[np.int64]
     ended_us: NDArray[np.int64]
     outcome: NDArray[np.int8]
-    placements: tuple[Placement, ...]
+    placements: Sequence[Placement]
     reasons: Mapping[int, str] = field(default_factory=dict)
     inputs: Mapping[int, tuple[tuple[str, int | None], ...]] = field(default_factory=dict)
     idle: Mapping[int, tuple[tuple[int, int], ...]] = field(default_factory=dict)
