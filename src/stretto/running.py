@@ -300,7 +300,7 @@ async def _engine_run(
             state,
             backend,
             request=(
-                Emulation(drawn_durations_us(expansion, header.seed))
+                Emulation(drawn_durations_us(expansion, header.seed).tolist())
                 if emulated
                 else Assignments(expansion, directory.path, header.seed, variables)
             ),

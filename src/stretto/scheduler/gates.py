@@ -15,11 +15,11 @@ of a set at once, when another set is complete; a *feed* leads from single tasks
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from stretto.resources import Resources
-from stretto.workflow import Expansion, Function, Pattern, SetInstance, Workflow
+from stretto.workflow import Expansion, Function, Pattern, SetInstance, TaskSet, Workflow
 
 __all__ = ["Feed", "GatedSet", "Mode", "StaleInput", "gated_sets"]
 
@@ -146,14 +146,22 @@ def _joined(
     groups = _groups(expansion.workflow)
     n_sets = len(expansion.workflow.task_sets)
     return tuple(
-        replace(
-            _bare(instance, n_sets, mode, groups[instance.index % n_sets]),
-            gates=len(set_gates[instance.index]),
-            opens=tuple(opens[instance.index]),
-            feeds=tuple(fed[instance.index]),
-            fed_by=tuple(feeds[instance.index]),
+        GatedSet(
+            name=instance.name,
+            shape=instance.task_set.resources,
+            first_task=instance.first_task,
+            count=instance.count,
+            retries=instance.task_set.retries,
+            gates=len(set_gates[number]),
+            opens=tuple(opens[number]),
+            feeds=tuple(fed[number]),
+            fed_by=tuple(feeds[number]),
+            stale_inputs=tuple(_stale_inputs(instance, n_sets, mode)),
+            expected_us=_expected_us(instance.task_set),
+            bundles=_bundles(instance.task_set) and not groups[number % n_sets],
+            gang=tuple(instance.iteration * n_sets + place for place in groups[number % n_sets]),
         )
-        for instance in expansion.instances
+        for number, instance in enumerate(expansion.instances)
     )
 
 
@@ -164,20 +172,12 @@ def _groups(workflow: Workflow) -> list[tuple[int, ...]]:
     return [tuple(place[name] for name in groups.get(one, ())) for one in place]
 
 
-def _bare(instance: SetInstance, n_sets: int, mode: Mode, group: tuple[int, ...] = ()) -> GatedSet:
-    task_set = instance.task_set
-    duration = task_set.duration
-    return GatedSet(
-        name=instance.name,
-        shape=task_set.resources,
-        first_task=instance.first_task,
-        count=instance.count,
-        retries=task_set.retries,
-        stale_inputs=tuple(_stale_inputs(instance, n_sets, mode)),
-        expected_us=None if duration is None else duration.mean_us,
-        gang=tuple(instance.iteration * n_sets + place for place in group),
-        bundles=isinstance(task_set.work, Function) and task_set.timeout_us is None and not group,
-    )
+def _expected_us(task_set: TaskSet) -> int | None:
+    return None if task_set.duration is None else task_set.duration.mean_us
+
+
+def _bundles(task_set: TaskSet) -> bool:
+    return isinstance(task_set.work, Function) and task_set.timeout_us is None
 
 
 def _stale_inputs(instance: SetInstance, n_sets: int, mode: Mode) -> Iterable[StaleInput]:

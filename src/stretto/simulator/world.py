@@ -20,7 +20,7 @@ class DrawnWorld:
     """A world in which nothing fails, and durations are those of one seed."""
 
     def __init__(self, expansion: Expansion, seed: int) -> None:
-        self._durations_us = drawn_durations_us(expansion, seed)
+        self._durations_us: list[int] = drawn_durations_us(expansion, seed).tolist()
 
     def outcome(self, task: int, attempt: int) -> tuple[int, str | None]:  # noqa: ARG002
         """Return how long the task runs in microseconds, whatever the attempt; it never fails."""

@@ -8,8 +8,10 @@ draws, and an emulated run meets the durations of its simulation.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stretto.errors import WorkflowError
+from stretto.workflow.durations import Constant
 from stretto.workflow.expansion import Expansion
 
 __all__ = ["check_seed", "drawn_durations_us"]
@@ -21,8 +23,8 @@ def check_seed(seed: object) -> None:
         raise WorkflowError(f"expected a whole number from 0, found {seed!r}", path=("seed",))
 
 
-def drawn_durations_us(expansion: Expansion, seed: int) -> list[int]:
-    """Return the duration of every task in microseconds, in the order of serial numbers.
+def drawn_durations_us(expansion: Expansion, seed: int) -> NDArray[np.int64]:
+    """Return the duration of every task in microseconds, by serial number, shape ``(tasks,)``.
 
     Raises
     ------
@@ -30,7 +32,7 @@ def drawn_durations_us(expansion: Expansion, seed: int) -> list[int]:
         If a task set has no duration, or the seed is no whole number from 0.
     """
     check_seed(seed)
-    durations: list[int] = []
+    durations_us = np.empty(expansion.n_tasks, dtype=np.int64)
     places = {task_set.name: place for place, task_set in enumerate(expansion.workflow.task_sets)}
     for instance in expansion.instances:
         name = instance.task_set.name
@@ -40,6 +42,10 @@ def drawn_durations_us(expansion: Expansion, seed: int) -> list[int]:
                 "no duration is known; give one, or take it from a run",
                 path=("task_sets", name, "duration"),
             )
-        rng = np.random.default_rng([seed, places[name], instance.iteration])
-        durations += duration.draw(rng, instance.count).tolist()
-    return durations
+        own = slice(instance.first_task, instance.first_task + instance.count)
+        if isinstance(duration, Constant):  # a generator takes longer to make than all else here
+            durations_us[own] = duration.mean_us
+        else:
+            rng = np.random.default_rng([seed, places[name], instance.iteration])
+            durations_us[own] = duration.draw(rng, instance.count)
+    return durations_us
