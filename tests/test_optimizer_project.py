@@ -11,7 +11,7 @@ from stretto.analysis import check
 from stretto.errors import WorkflowError
 from stretto.optimizer.arrays import courses, scratch
 from stretto.optimizer.evolution import Evolution
-from stretto.optimizer.jit import numbers
+from stretto.optimizer.ints import numbers
 from stretto.optimizer.kernels import SCHEDULES_A_CHILD, justified, parallel, serial
 from stretto.platform import Node, Platform
 from stretto.resources import Resources

@@ -162,7 +162,7 @@ PROGRAM = """
 import json
 from stretto.apps.paper import workload
 from stretto.optimizer import optimize
-from stretto.optimizer.jit import COMPILES
+from stretto.compiling import COMPILES
 
 limits = {"rounds": 300, "exact": False, "floor_us": 0}
 found = [

@@ -17,7 +17,7 @@ from stretto.reporting import RunReport, report_of
 from stretto.resources import Resources
 from stretto.running import Run, resume, run
 from stretto.scheduler import Mode, Order
-from stretto.simulator import simulate
+from stretto.simulator import Simulator, simulate
 from stretto.trace import Trace, read_trace
 from stretto.workflow import (
     Channel,
@@ -48,6 +48,7 @@ __all__ = [
     "Resources",
     "Run",
     "RunReport",
+    "Simulator",
     "StrettoError",
     "Sweep",
     "TaskSet",

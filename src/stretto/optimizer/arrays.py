@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stretto.optimizer.jit import Ints, numbers
+from stretto.optimizer.ints import Ints, numbers
 from stretto.optimizer.kernels import BEST, POPULATION
 from stretto.optimizer.project import Project, sets_after
 from stretto.scheduler import critical_path

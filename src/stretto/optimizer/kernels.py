@@ -26,7 +26,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stretto.optimizer.jit import Ints, jit, kept
+from stretto.compiling import jit, kept
+from stretto.optimizer.ints import Ints
 
 if TYPE_CHECKING:
     from stretto.optimizer.arrays import Course, Line, Population, Scratch

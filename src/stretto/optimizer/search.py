@@ -30,7 +30,7 @@ from stretto.optimizer.portfolio import orders_by_rule
 from stretto.optimizer.project import Project, project_of
 from stretto.platform import Overheads, Platform, check_fits, platform_for
 from stretto.scheduler import Mode, Order, check_room, gated_sets
-from stretto.simulator import simulate
+from stretto.simulator import Simulator
 from stretto.trace import Trace
 from stretto.units import seconds_to_us, us_to_seconds, whole_number
 from stretto.workflow import Constant, Workflow, check_seed, expand
@@ -180,12 +180,18 @@ def optimize(
     )
     project = project_of(gated_sets(expand(steady), Mode(mode)), platform)
 
+    overheads = overheads or Overheads()
+    simulators = {
+        costs: Simulator(steady, platform, mode=mode, overheads=costs)
+        for costs in dict.fromkeys((Overheads(), overheads))
+    }
+
     def play(order: Order, costs: Overheads) -> Trace:
-        return simulate(steady, platform, mode=mode, order=order, overheads=costs)
+        return simulators[costs].reordered(order).trace()
 
     if floor_us is None:
         floor_us = _model_floor_us(steady, platform)
-    search = _Search(play, overheads or Overheads(), project, budget, floor_us)
+    search = _Search(play, overheads, project, budget, floor_us)
     search.try_rules()
     if not search.done and search.can_go_on():
         exact = exact and search.can_be_exact()

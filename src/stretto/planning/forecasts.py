@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-from stretto.analysis import utilisation
 from stretto.model import improvement
 from stretto.platform import Overheads, Platform
 from stretto.scheduler import Mode, Order
-from stretto.simulator import simulate
+from stretto.simulator import Makespans, Simulator
 from stretto.units import whole_number
 from stretto.workflow import Constant, Workflow
 
@@ -87,12 +85,6 @@ class Forecast:
         return sum(one <= span_us for one in self.draws_us) / len(self.draws_us)
 
 
-class _Drawn(NamedTuple):
-    ttx_us: int
-    cores: float | None
-    gpus: float | None
-
-
 def draws_for(workflow: Workflow, draws: int | None = None) -> int:
     """Return how many draws a forecast makes.
 
@@ -138,10 +130,9 @@ def forecasts(
     """
     wanted = dict.fromkeys((Mode.SEQUENTIAL, *modes))
     drawn = {
-        mode: [
-            _drawn(workflow, platform, mode, seed + number, overheads, order)
-            for number in range(draws)
-        ]
+        mode: Simulator(workflow, platform, mode=mode, order=order, overheads=overheads).ttx(
+            range(seed, seed + draws)
+        )
         for mode in wanted
     }
     sequential = drawn[Mode.SEQUENTIAL]
@@ -149,10 +140,10 @@ def forecasts(
         mode: Forecast(
             mode=mode,
             at_means_us=ttx_us(workflow, platform, mode=mode, overheads=overheads, order=order),
-            draws_us=tuple(one.ttx_us for one in own),
+            draws_us=tuple(own.ttx_us.tolist()),
             improvements=_improvements(own, sequential),
-            cores=_shares([one.cores for one in own]),
-            gpus=_shares([one.gpus for one in own]),
+            cores=Interval.of(own.cores.tolist()),
+            gpus=None if own.gpus is None else Interval.of(own.gpus.tolist()),
         )
         for mode, own in drawn.items()
     }
@@ -163,28 +154,11 @@ def ttx_us(
 ) -> int:
     """Return the makespan where every task takes its mean duration, in microseconds."""
     means = workflow.at_means()
-    return simulate(means, platform, mode=mode, overheads=overheads, order=order).ttx_us
+    simulator = Simulator(means, platform, mode=mode, order=order, overheads=overheads)
+    return simulator.makespan_us()
 
 
-def _drawn(
-    workflow: Workflow,
-    platform: Platform,
-    mode: Mode,
-    seed: int,
-    overheads: Overheads,
-    order: Order,
-) -> _Drawn:
-    trace = simulate(workflow, platform, mode=mode, seed=seed, overheads=overheads, order=order)
-    use = utilisation(trace)
-    return _Drawn(trace.ttx_us, use.cores, use.gpus)
-
-
-def _improvements(own: Sequence[_Drawn], sequential: Sequence[_Drawn]) -> tuple[float, ...]:
-    pairs = zip(own, sequential, strict=True)
-    found = (improvement(one.ttx_us, base.ttx_us) for one, base in pairs)
+def _improvements(own: Makespans, sequential: Makespans) -> tuple[float, ...]:
+    pairs = zip(own.ttx_us.tolist(), sequential.ttx_us.tolist(), strict=True)
+    found = (improvement(one, base) for one, base in pairs)
     return tuple(one for one in found if one is not None)
-
-
-def _shares(values: Sequence[float | None]) -> Interval | None:
-    known = [one for one in values if one is not None]
-    return Interval.of(known) if known else None
