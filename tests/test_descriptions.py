@@ -270,8 +270,8 @@ def test_what_a_set_waits_for(after: object, expected: list[Dependency]) -> None
         (5, "after: expected a name, a list or a mapping, found 5"),
         ([5], "after: expected the name of a task set, found 5"),
         (["a", "a"], "after: the same set is waited for twice"),
-        ({"a": "quorum"}, "after.a: the pattern quorum is not there yet"),
-        ({"a": {"pattern": {"quorum": 0.5}}}, "after.a.pattern: the pattern quorum is not there"),
+        ({"a": "quorum"}, "after.a.pattern: the pattern quorum needs a number"),
+        ({"a": {"pattern": {"quorum": 0.5}}}, "after.a.pattern: expected all, each, group or"),
         ({"a": 5}, "after.a: expected a pattern or a mapping, found 5"),
         ({"a": {"staleness": 1}}, "after.a.staleness: staleness needs 'iteration: previous'"),
         (

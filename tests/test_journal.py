@@ -15,6 +15,7 @@ from stretto.platform import Node, Platform, Slot
 from stretto.resources import Resources
 from stretto.scheduler import (
     Cancelled,
+    Dropped,
     Event,
     Failed,
     Finished,
@@ -25,6 +26,7 @@ from stretto.scheduler import (
     Started,
     State,
     Submitted,
+    Told,
     critical_path,
     decide,
     gated_sets,
@@ -69,13 +71,25 @@ slots = st.builds(
     st.one_of(st.just(()), named.map(lambda amounts: tuple(sorted(amounts.items())))),
 )
 inputs = st.lists(st.tuples(st.text(), st.none() | naturals)).map(tuple)
+present = st.lists(st.tuples(st.text(), naturals, st.integers(0, 2**300))).map(tuple)
 events: st.SearchStrategy[Event] = st.one_of(
-    st.builds(Launched, naturals, naturals, naturals, st.lists(slots).map(tuple), naturals, inputs),
+    st.builds(
+        Launched,
+        naturals,
+        naturals,
+        naturals,
+        st.lists(slots).map(tuple),
+        naturals,
+        inputs,
+        present,
+    ),
     st.builds(Started, naturals, naturals, naturals),
     st.builds(Finished, naturals, naturals, naturals),
     st.builds(Failed, naturals, naturals, naturals, st.text()),
     st.builds(Lost, naturals, naturals, naturals, st.text()),
     st.builds(Cancelled, naturals, naturals, naturals),
+    st.builds(Told, naturals, naturals, st.none() | st.booleans(), st.none() | naturals),
+    st.builds(Dropped, naturals, naturals, st.text(), naturals),
     st.builds(Resumed, naturals),
 )
 

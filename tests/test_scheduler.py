@@ -437,11 +437,27 @@ class TestOpenSets:
         finish(state, 0)
         assert launched(state) == [2]
 
-    def test_a_launched_task_cannot_be_dropped(self) -> None:
-        state = state_of(TaskSet("a"))
+    def test_a_launched_task_that_is_dropped_leaves_when_its_attempt_ends(self) -> None:
+        state = state_of(TaskSet("a", retries=3), TaskSet("b", after="a"))
         decide(state, 0)
-        with pytest.raises(ImpossibleEvent, match="launched"):
-            state.apply(Dropped(0))
+        state.apply(Dropped(0))
+        assert state.status[0] == Status.LEAVING
+        assert state.n_in_flight == 1
+        assert launched(state) == [1], "nobody waits for it anymore"
+        state.apply(Started(0, 1, 0))
+        state.apply(Failed(0, 1, 1, "it was asked to end"))
+        assert state.status[0] == Status.DROPPED
+        finish(state, 1)
+        assert state.done
+
+    def test_nothing_is_dropped_twice_nor_what_has_finished(self) -> None:
+        state = state_of(TaskSet("a", tasks=2))
+        decide(state, 0)
+        finish(state, 0)
+        state.apply(Dropped(1))
+        for tasks in (Dropped(0), Dropped(1), Dropped(0, tasks=2)):
+            with pytest.raises(ImpossibleEvent, match=r"a\[0\]\.[01]"):
+                state.apply(tasks)
 
 
 def test_why_tells_what_a_ready_task_needs_and_how_many_go_before_it() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
@@ -79,6 +80,17 @@ works: st.SearchStrategy[dict[str, Any]] = st.one_of(
 )
 
 
+def waits(on: str) -> st.SearchStrategy[Dependency]:
+    """Wait for a set by any pattern."""
+    quorums = st.sampled_from([1, 0.25, 0.9, 1.0])
+    return st.one_of(
+        st.sampled_from([one for one in Pattern if one is not Pattern.QUORUM]).map(
+            lambda pattern: Dependency(on, pattern)
+        ),
+        quorums.map(lambda quorum: Dependency(on, quorum=quorum)),
+    )
+
+
 @st.composite
 def workflows(draw: st.DrawFn) -> Workflow:
     """Draw workflows whose sets wait for earlier ones, and for any of the previous iteration."""
@@ -88,9 +100,12 @@ def workflows(draw: st.DrawFn) -> Workflow:
     for number, name in enumerate(names):
         same = draw(st.lists(st.sampled_from(names[:number]), unique=True)) if number else []
         before = draw(st.lists(st.sampled_from(names), unique=True, max_size=2))
-        patterns = st.sampled_from(Pattern)
-        after = [Dependency(on, draw(patterns)) for on in same] + [
-            Dependency(on, draw(patterns), True, 0 if on in same else draw(st.integers(0, 3)))
+        after = [draw(waits(on)) for on in same] + [
+            replace(
+                draw(waits(on)),
+                previous=True,
+                staleness=0 if on in same else draw(st.integers(0, 3)),
+            )
             for on in before
         ]
         task_sets.append(

@@ -25,6 +25,7 @@ from stretto.channels import CHANNELS_VARIABLE, zmq_or_raise
 from stretto.errors import BackendError, WorkflowError
 from stretto.platform import Platform, check_fits, platform_for
 from stretto.runtime import (
+    Answers,
     Assignments,
     Backend,
     Embedded,
@@ -225,7 +226,7 @@ def _drive(
     interface: str,
 ) -> Run:
     state, now_us = _rebuilt(directory, journal)
-    if state.n_finished == state.n_tasks:
+    if state.done:
         return Run(directory.path, Ending.DONE)
     clock = RealClock(scale=header.time_scale, offset_us=now_us)
     watch = observe or _nobody
@@ -262,7 +263,7 @@ def _rebuilt(directory: RunDirectory, journal: Journal) -> tuple[State, int]:
     """Return the state that the journal leads to, nothing in flight, and its time."""
     replay = replayed(directory.journal)
     state, now_us = replay.state, replay.now_us
-    if replay.events and state.n_finished < state.n_tasks:
+    if replay.events and not state.done:
         events: list[Event] = [
             Lost(task, state.attempts[task], now_us, "the run ended while it ran")
             for task in state.in_flight()
@@ -295,6 +296,7 @@ async def _engine_run(
     joined = not emulated and bool(expansion.workflow.channels)
     keys = directory.channel_keys
     variables = ((CHANNELS_VARIABLE, str(keys)),) if joined else ()
+    assignments = Assignments(expansion, directory.path, header.seed, variables, state.wanted.tasks)
     with _channels(expansion, interface, keys, observe, joined=joined) as observing:
         engine = Engine(
             state,
@@ -302,8 +304,9 @@ async def _engine_run(
             request=(
                 Emulation(drawn_durations_us(expansion, header.seed).tolist())
                 if emulated
-                else Assignments(expansion, directory.path, header.seed, variables)
+                else assignments
             ),
+            answer=Answers(state, None if emulated else assignments.stdout_of),
             clock=clock,
             record=journal,
             observe=observing,
@@ -358,7 +361,7 @@ class _Results:
         self._run_dir = run_dir
 
     def keep(self, exited: Exited) -> None:
-        if exited.result is None:
+        if exited.result is None or exited.error is not None:
             return
         instance = self._expansion.instance_of(exited.task)
         folder = task_folder(self._run_dir, instance.task_set.name, instance.iteration)
@@ -419,7 +422,7 @@ def _anchored(workflow: Workflow) -> Workflow:
     return Workflow(
         workflow.name,
         workflow.task_sets,
-        iterations=workflow.iterations,
+        iterations=workflow.open_loop or workflow.iterations,
         stages=workflow.stages,
         channels=workflow.channels,
         platform=workflow.platform,

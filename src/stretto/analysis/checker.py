@@ -12,9 +12,12 @@ attempts broke it:
 - no core is held twice at any instant, no GPU beyond all of it, no node's memory and no named
   resource of it beyond all there is;
 - nothing is launched before what it waits for has finished: own inputs, whole sets or stages,
-  as the mode says; carried input is as old as recorded, and no older than allowed;
+  as the mode says; carried input is as old as recorded, and no older than allowed; of a quorum
+  enough is recorded, and nothing that had not finished;
 - sets that must run at once were launched at one instant, all or none, and in no attempt did some
   of them finish and others fail;
+- nothing is dropped but for a reason that the description and the results give, nothing is launched
+  that is not wanted, and what decides has said so (see `drops`);
 - a complete run took no less than its critical path and its area, and no more than all of its
   attempts one after another.
 """
@@ -28,21 +31,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stretto.analysis.allocation import misfits, overfull
+from stretto.analysis.drops import drop_faults, part_faults
 from stretto.analysis.groups import finished_together_us, torn
 from stretto.analysis.serials import Serials, attempt_name, serials
 from stretto.analysis.usage import amounts, held, named_amounts
-from stretto.analysis.waits import critical_path_us, free_us, given_us, stage_of
+from stretto.analysis.waits import NEVER_US, Ends, critical_path_us, free_us, given_us, stage_of
 from stretto.trace import UNKNOWN_US, Kind, Outcome, Trace
 from stretto.units import GPU_MILLI, us_to_seconds
-from stretto.workflow import Dependency, Pattern, TaskSet
+from stretto.workflow import Dependency, TaskSet
 
 __all__ = ["check", "violations"]
 
 MOST_SHOWN = 5
 """Violations of one rule that are told one by one; of the rest only the number."""
 MODES = ("sequential", "asynchronous", "task-level")
-
-_NEVER_US = np.iinfo(np.int64).max // 4
 
 Column = NDArray[np.int64]
 
@@ -54,7 +56,7 @@ class _View:
     trace: Trace
     numbers: Serials
     place: Column
-    finished_us: Column
+    ends: Ends
     misfits: Mapping[int, str]
     slack_us: int
 
@@ -81,10 +83,12 @@ def violations(trace: Trace, *, slack_us: int = 0) -> list[str]:
         return malformed
     numbers = serials(trace.workflow)
     finished = trace.outcome == Outcome.FINISHED
-    finished_us = np.full(numbers.n_tasks, _NEVER_US, dtype=np.int64)
+    finished_us = np.full(numbers.n_tasks, NEVER_US, dtype=np.int64)
     finished_us[trace.task[finished]] = trace.ended_us[finished]
-    finished_us = finished_together_us(trace, numbers, finished_us)
-    view = _View(trace, numbers, numbers.place(trace.task), finished_us, misfits(trace), slack_us)
+    dropped_us = np.full(numbers.n_tasks, NEVER_US, dtype=np.int64)
+    dropped_us[list(trace.dropped)] = list(trace.dropped.values())
+    ends = Ends(finished_together_us(trace, numbers, finished_us), dropped_us)
+    view = _View(trace, numbers, numbers.place(trace.task), ends, misfits(trace), slack_us)
     rules = (
         _times,
         _idle_spans,
@@ -96,6 +100,8 @@ def violations(trace: Trace, *, slack_us: int = 0) -> list[str]:
         _early_stages,
         _stale_inputs,
         _groups,
+        _part_inputs,
+        _drops,
         _bounds,
     )
     return [sentence for rule in rules for sentence in rule(view)]
@@ -107,6 +113,8 @@ def _malformed(trace: Trace) -> list[str]:
         return ["the columns differ in length"]
     if trace.mode not in MODES:
         return [f"there is no mode {trace.mode!r}"]
+    if not all(0 <= task < trace.workflow.n_tasks for task in trace.dropped):
+        return ["a task was dropped that is not there"]
     strange = (trace.task < 0) | (trace.task >= trace.workflow.n_tasks)
     if strange.any():
         return [f"there is no task {int(trace.task[strange][0])}"]
@@ -126,7 +134,7 @@ def _told(view: _View, rows: Iterable[int], sentence: str | Callable[[int], str]
 
 
 def _seconds(us: int) -> str:
-    return "never" if us >= _NEVER_US else f"at {us_to_seconds(us):g} s"
+    return "never" if us >= NEVER_US else f"at {us_to_seconds(us):g} s"
 
 
 def _times(view: _View) -> list[str]:
@@ -191,7 +199,7 @@ def _attempts(view: _View) -> list[str]:
     found += _told(view, later[after].tolist(), "was made after the task had finished")
     # Nobody saw the end of a lost attempt; of one that runs it has yet to come.
     runs = trace.outcome[earlier] == Outcome.RUNNING
-    ended_us = np.where(runs, _NEVER_US, trace.ended_us[earlier])
+    ended_us = np.where(runs, NEVER_US, trace.ended_us[earlier])
     overlap = (ended_us > trace.launched_us[later]) & ~after
     return found + _told(
         view, later[overlap].tolist(), "was launched before the attempt before it ended"
@@ -252,7 +260,7 @@ def _early_tasks(view: _View) -> list[str]:
             trace.workflow,
             task_set,
             dependency,
-            view.finished_us,
+            view.ends,
             whole_sets=trace.mode != "task-level",
         )
         iteration, number = _coordinates(view, rows)
@@ -277,7 +285,7 @@ def _early_stages(view: _View) -> list[str]:
         return []
     stage = stage_of(trace.workflow)
     over_us = np.zeros(int(stage.max()) + 2, dtype=np.int64)
-    np.maximum.at(over_us, stage + 1, view.finished_us)
+    np.maximum.at(over_us, stage + 1, view.ends.settled_us)
     free_at = np.maximum.accumulate(over_us)[stage[trace.task]]
     return _told(
         view,
@@ -294,11 +302,12 @@ def _stale_inputs(view: _View) -> list[str]:
     trace = view.trace
     wrong: dict[int, str] = {}
     for task_set, rows, dependency in _waits(view):
-        pattern = dependency.pattern if trace.mode == "task-level" else Pattern.ALL
-        column = view.finished_us.reshape(trace.workflow.iterations, -1)
-        first = int(view.numbers.firsts[view.numbers.names.index(dependency.on)])
-        count = int(view.numbers.counts[view.numbers.names.index(dependency.on)])
-        there_us = given_us(column[:, first : first + count], task_set.tasks, pattern)
+        there_us = given_us(
+            view.ends.of(trace.workflow, dependency.on),
+            task_set.tasks,
+            dependency,
+            whole_sets=trace.mode != "task-level",
+        )
         own = [row for row in rows.tolist() if row in trace.inputs]
         iterations, numbers = _coordinates(view, np.array(own, dtype=np.int64))
         for row, iteration, number in zip(own, iterations, numbers, strict=True):
@@ -319,6 +328,17 @@ def _groups(view: _View) -> list[str]:
     return _told(view, sorted(wrong), lambda row: wrong[row])
 
 
+def _part_inputs(view: _View) -> list[str]:
+    """Tell recorded parts that are less than enough, or had not finished at launch."""
+    wrong = part_faults(view.trace, view.ends)
+    return _told(view, sorted(wrong), lambda row: wrong[row])
+
+
+def _drops(view: _View) -> list[str]:
+    """Tell drops without a reason, launches of what was dropped, and results that say nothing."""
+    return drop_faults(view.trace, view.ends)[:MOST_SHOWN]
+
+
 def _coordinates(view: _View, rows: Column) -> tuple[Column, Column]:
     """Return the iteration of each row, and the number of its task within its set."""
     task = view.trace.task[rows]
@@ -329,14 +349,16 @@ def _coordinates(view: _View, rows: Column) -> tuple[Column, Column]:
 def _bounds(view: _View) -> list[str]:
     """Tell a TTX below critical path or area, or above all attempts in a row."""
     trace = view.trace
-    if not trace.complete or (view.finished_us >= _NEVER_US).any():
+    if not trace.complete or (view.ends.settled_us >= NEVER_US).any():
         return []
     finished = np.flatnonzero(trace.outcome == Outcome.FINISHED)
     durations_us = np.zeros(view.numbers.n_tasks, dtype=np.int64)
     durations_us[trace.task[finished]] = (trace.ended_us - trace.started_us)[finished]
     ttx_us = trace.ttx_us
     lower_us = {
-        "critical path": critical_path_us(trace.workflow, durations_us, mode=trace.mode),
+        "critical path": critical_path_us(
+            trace.workflow, durations_us, view.ends.dropped_us < NEVER_US, mode=trace.mode
+        ),
         **_areas_us(trace),
     }
     found = [

@@ -3,11 +3,13 @@
 The scheduler counts what each task still lacks; here the same is said the other way round, over
 whole iterations at once: from when every task *ended* follows when every other task was *free*.
 The checker compares that with the launches, and its critical path is the same step repeated.
+
+A task that was dropped is not waited for anymore from then on.
 """
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,27 +17,51 @@ from numpy.typing import NDArray
 from stretto.analysis.serials import serials
 from stretto.workflow import Dependency, Pattern, TaskSet, Workflow
 
-__all__ = ["critical_path_us", "free_us", "given_us", "stage_of"]
+__all__ = ["NEVER_US", "Ends", "critical_path_us", "free_us", "given_us", "stage_of"]
+
+NEVER_US = np.iinfo(np.int64).max // 4
 
 Times = NDArray[np.int64]
 
 
-def given_us(ended_us: Times, consumers: int, pattern: Pattern) -> Times:
+class Ends(NamedTuple):
+    """When tasks had finished, and when they were dropped; `NEVER_US` where they were not."""
+
+    finished_us: Times
+    dropped_us: Times
+
+    @property
+    def settled_us(self) -> Times:
+        """When nobody waited for them anymore."""
+        return np.minimum(self.finished_us, self.dropped_us)
+
+    def of(self, workflow: Workflow, name: str) -> Ends:
+        """Return the part over one set of columns over all tasks, ``(iterations, tasks)``."""
+        return Ends(*(_of_set(workflow, name, column) for column in self))
+
+
+def given_us(ends: Ends, consumers: int, how: Dependency, *, whole_sets: bool) -> Times:
     """Return when each consumer has all it needs of one producing set.
 
     Parameters
     ----------
-    ended_us
-        Ends of the producers, shape ``(..., producers)``.
+    ends
+        Those of the producers, shape ``(..., producers)``.
     consumers
         Tasks of the consuming set.
+    how
+        How they wait.
+    whole_sets
+        Whether a set waits for whole sets, whatever the pattern.
 
     Returns
     -------
     array
         Shape ``(..., consumers)``.
     """
+    ended_us = ends.settled_us
     producers = ended_us.shape[-1]
+    pattern = Pattern.ALL if whole_sets else how.pattern
     match pattern:
         case Pattern.ALL:
             latest = ended_us.max(axis=-1, keepdims=True)
@@ -46,15 +72,31 @@ def given_us(ended_us: Times, consumers: int, pattern: Pattern) -> Times:
             block = np.arange(producers) * consumers // producers
             firsts = np.searchsorted(block, np.arange(consumers))
             return np.asarray(np.maximum.reduceat(ended_us, firsts, axis=-1))
+        case Pattern.QUORUM:
+            enough = np.apply_along_axis(
+                lambda both: _quorum_us(Ends(*np.split(both, 2)), how),
+                -1,
+                np.concatenate(ends, axis=-1),
+            )[..., np.newaxis]
+            return np.broadcast_to(enough, (*ended_us.shape[:-1], consumers))
         case _:
             assert_never(pattern)
+
+
+def _quorum_us(ends: Ends, how: Dependency) -> int:
+    """Return the first moment at which enough tasks of those had finished that were wanted."""
+    moments = np.unique(np.concatenate(ends))
+    finished, dropped = (np.searchsorted(np.sort(one), moments, side="right") for one in ends)
+    wanted = (len(ends.finished_us) - dropped).tolist()
+    needed = np.array([how.needed(tasks) for tasks in wanted])
+    return int(moments[np.flatnonzero((finished >= needed) | (moments >= NEVER_US))[0]])
 
 
 def free_us(
     workflow: Workflow,
     consumer: TaskSet,
     dependency: Dependency,
-    ended_us: Times,
+    ends: Ends,
     *,
     whole_sets: bool,
 ) -> Times:
@@ -62,8 +104,8 @@ def free_us(
 
     Parameters
     ----------
-    ended_us
-        When each task of the workflow had finished, shape ``(tasks,)``.
+    ends
+        Those of all tasks of the workflow, shape ``(tasks,)``.
     whole_sets
         Whether a set waits for whole sets, whatever the pattern.
 
@@ -72,8 +114,8 @@ def free_us(
     array
         Shape ``(iterations, consumers)``; 0 where the loop is too young to wait.
     """
-    pattern = Pattern.ALL if whole_sets else dependency.pattern
-    given = given_us(_of_set(workflow, dependency.on, ended_us), consumer.tasks, pattern)
+    producers = ends.of(workflow, dependency.on)
+    given = given_us(producers, consumer.tasks, dependency, whole_sets=whole_sets)
     free = np.zeros((workflow.iterations, consumer.tasks), dtype=np.int64)
     free[dependency.distance :] = given[: max(0, workflow.iterations - dependency.distance)]
     return free
@@ -90,7 +132,9 @@ def stage_of(workflow: Workflow) -> Times:
     return stage
 
 
-def critical_path_us(workflow: Workflow, durations_us: Times, *, mode: str) -> int:
+def critical_path_us(
+    workflow: Workflow, durations_us: Times, dropped: NDArray[np.bool_], *, mode: str
+) -> int:
     """Return the time below which no platform can go, in microseconds.
 
     It is the longest chain of tasks that wait for each other; in sequential mode the sum over the
@@ -99,7 +143,9 @@ def critical_path_us(workflow: Workflow, durations_us: Times, *, mode: str) -> i
     Parameters
     ----------
     durations_us
-        How long each task took, shape ``(tasks,)``.
+        How long each task took, shape ``(tasks,)``; 0 for one that was dropped.
+    dropped
+        Which tasks were dropped: nobody waits for them.
     mode
         At what level tasks wait: for stages, sets or tasks.
     """
@@ -107,8 +153,10 @@ def critical_path_us(workflow: Workflow, durations_us: Times, *, mode: str) -> i
         longest = np.zeros(workflow.iterations * len(workflow.stages), dtype=np.int64)
         np.maximum.at(longest, stage_of(workflow), durations_us)
         return int(longest.sum())
-    ends = np.zeros((workflow.iterations, serials(workflow).per_iteration), dtype=np.int64)
-    durations = durations_us.reshape(ends.shape)
+    ends_us = np.zeros((workflow.iterations, serials(workflow).per_iteration), dtype=np.int64)
+    durations = durations_us.reshape(ends_us.shape)
+    gone = dropped.reshape(ends_us.shape)
+    gone_us = np.where(gone, 0, NEVER_US)
     columns = _columns(workflow)
     # An earlier stage never waits for a later one, so the stages are an order to go by.
     order = [workflow[name] for stage in workflow.stages for name in stage]
@@ -117,12 +165,17 @@ def critical_path_us(workflow: Workflow, durations_us: Times, *, mode: str) -> i
             free = np.zeros(task_set.tasks, dtype=np.int64)
             for one in task_set.after:
                 if iteration >= one.distance:
-                    pattern = one.pattern if mode == "task-level" else Pattern.ALL
-                    producers = ends[iteration - one.distance, columns[one.on]]
-                    free = np.maximum(free, given_us(producers, task_set.tasks, pattern))
-            own = columns[task_set.name]
-            ends[iteration, own] = free + durations[iteration, own]
-    return int(ends.max())
+                    producers = iteration - one.distance, columns[one.on]
+                    given = given_us(
+                        Ends(ends_us[producers], gone_us[producers]),
+                        task_set.tasks,
+                        one,
+                        whole_sets=mode != "task-level",
+                    )
+                    free = np.maximum(free, given)
+            own = iteration, columns[task_set.name]
+            ends_us[own] = np.where(gone[own], NEVER_US, free + durations[own])
+    return int(ends_us[~gone].max(initial=0))
 
 
 def _columns(workflow: Workflow) -> dict[str, slice]:

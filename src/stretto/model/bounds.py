@@ -103,7 +103,7 @@ def bounds_of(
     platform
         Where it runs.
     times_us
-        For each set duration times waves.
+        For each set duration times waves, without stragglers that may be cancelled.
     """
     workflow = expansion.workflow
     lengths_us = [mean_us(task_set) for task_set in workflow.task_sets]
@@ -111,8 +111,9 @@ def bounds_of(
     links = links_of(expansion, graph, lengths_us, times_us)
     nothing = [0] * len(expansion.instances)
     spans = spans_of(links, Spans(nothing, nothing))
-    tasks = [one.tasks for one in workflow.task_sets]
-    jobs = [jobs_on(one, lengths_us, tasks) for one in machines_of(workflow, platform)]
+    jobs = [
+        jobs_on(one, lengths_us, workflow.least_tasks) for one in machines_of(workflow, platform)
+    ]
     areas_us = tuple(
         (name, ceil(workflow.iterations * area)) for name, area in areas(workflow, platform)
     )

@@ -81,6 +81,8 @@ def _named(name: str, shape: Resources) -> int:
 def areas(workflow: Workflow, platform: Platform) -> tuple[tuple[str, Fraction], ...]:
     """Return for each kind how long the platform needs for what one iteration holds of it.
 
+    Stragglers that may be cancelled are not counted.
+
     Parameters
     ----------
     workflow
@@ -93,8 +95,8 @@ def areas(workflow: Workflow, platform: Platform) -> tuple[tuple[str, Fraction],
             kind.name,
             Fraction(
                 sum(
-                    one.tasks * mean_us(one) * one.resources.ranks * kind.need(one.resources)
-                    for one in workflow.task_sets
+                    tasks * mean_us(one) * one.resources.ranks * kind.need(one.resources)
+                    for one, tasks in zip(workflow.task_sets, workflow.least_tasks, strict=True)
                 ),
                 max(kind.capacity, 1),
             ),

@@ -116,7 +116,8 @@ def model_of(
     Parameters
     ----------
     workflow
-        At most `MOST_INSTANCES` task sets over all iterations.
+        At most `MOST_INSTANCES` task sets over all iterations.  What results decide in it is what
+        is expected.
     platform
         Where it would run.
     overheads
@@ -127,6 +128,7 @@ def model_of(
     WorkflowError
         If a task fits on no part of the platform, or the loop is too long.
     """
+    workflow = workflow.planned()
     check_fits(workflow, platform)
     instances = workflow.iterations * len(workflow.task_sets)
     if instances > MOST_INSTANCES:
@@ -194,11 +196,17 @@ def _with_times(
         ),
         t_async_c_us=async_c_us,
         improvement_c=improvement(async_c_us, seq_c_us),
-        bounds=bounds_of(expansion, graph, platform, times_us),
+        bounds=bounds_of(expansion, graph, platform, _least_us(workflow, platform)),
         steady=steady_of(workflow, iteration, platform, times_us)
         if workflow.iterations > 1
         else None,
     )
+
+
+def _least_us(workflow: Workflow, platform: Platform) -> tuple[int, ...]:
+    """Return duration times waves for each set, without stragglers that may be cancelled."""
+    counts = zip(workflow.task_sets, workflow.least_tasks, rooms(workflow, platform), strict=True)
+    return tuple(mean_us(one) * -(-tasks // at_once) for one, tasks, at_once in counts)
 
 
 def _with_c(workflow: Workflow, platform: Platform, overheads: Overheads) -> tuple[int, ...]:

@@ -9,6 +9,9 @@ Where the pattern is *all*, more is added.  The tasks behind it wait for the las
 and of its ``n`` tasks at most ``room`` run at once: from its head to the last end pass
 ``ceil(n / room)`` durations, its *waves*.  And seen from the end: when a task before it ends, none
 of the tasks behind it has started, and all waves of those are still to come.
+
+Where the pattern is *quorum*, less is: a task of the set may be one that nobody waits for, so what
+is behind adds nothing to its tail.  Stragglers that may be cancelled are not counted at all.
 """
 
 from __future__ import annotations
@@ -32,13 +35,14 @@ class Spans(NamedTuple):
 class Link(NamedTuple):
     """A dependency: who waits for whom, and what that adds to the head of one and the other's tail.
 
+    `to_tail_us` is `None` where a task may be the last of all although others wait for its set.
     In a sequence of links those of an instance stand behind those of all that it waits for.
     """
 
     before: int
     behind: int
     to_head_us: int
-    to_tail_us: int
+    to_tail_us: int | None
 
 
 def links_of(
@@ -62,9 +66,8 @@ def links_of(
             if edge.gate is not None:
                 added_us = times_us if is_barrier(edge.pattern) else lengths_us
                 before = edge.gate
-                links.append(
-                    Link(before, behind, added_us[before % n_sets], added_us[behind % n_sets])
-                )
+                to_tail_us = None if edge.enough is not None else added_us[behind % n_sets]
+                links.append(Link(before, behind, added_us[before % n_sets], to_tail_us))
     return tuple(links)
 
 
@@ -74,7 +77,8 @@ def spans_of(links: Sequence[Link], at_least: Spans) -> Spans:
     for before, behind, to_head_us, _ in links:
         heads_us[behind] = max(heads_us[behind], heads_us[before] + to_head_us)
     for before, behind, _, to_tail_us in reversed(links):
-        tails_us[before] = max(tails_us[before], tails_us[behind] + to_tail_us)
+        if to_tail_us is not None:
+            tails_us[before] = max(tails_us[before], tails_us[behind] + to_tail_us)
     return Spans(heads_us, tails_us)
 
 
@@ -95,12 +99,12 @@ def longest_us(spans: Spans, times_us: Sequence[int]) -> int:
 def is_barrier(pattern: Pattern) -> bool:
     """Return whether all tasks behind wait for all tasks before.
 
-    The other patterns give every task before somebody who waits for it, or its tail would be wrong.
+    Of the others all but quorum give every task before somebody who waits for it.
     """
     match pattern:
         case Pattern.ALL:
             return True
-        case Pattern.EACH | Pattern.GROUP:
+        case Pattern.EACH | Pattern.GROUP | Pattern.QUORUM:
             return False
         case _:
             assert_never(pattern)

@@ -138,8 +138,10 @@ def _by_resource(workflow: Workflow, platform: Platform) -> list[tuple[str, Frac
     periods = dict(areas(workflow, platform))
     for machines in machines_of(workflow, platform):
         work_us = sum(
-            task_set.tasks * each * mean_us(task_set)
-            for task_set, each in zip(workflow.task_sets, machines.jobs, strict=True)
+            tasks * each * mean_us(task_set)
+            for task_set, tasks, each in zip(
+                workflow.task_sets, workflow.least_tasks, machines.jobs, strict=True
+            )
         )
         period = Fraction(work_us, machines.number)
         periods[machines.kind] = max(periods[machines.kind], period)

@@ -142,7 +142,8 @@ def optimize(
     Parameters
     ----------
     workflow, platform
-        What runs on what; the description's platform unless given, else this machine.
+        What runs on what; the description's platform unless given, else this machine.  What results
+        decide is what is expected.
     mode
         How tasks wait for each other.
     rounds
@@ -171,6 +172,7 @@ def optimize(
     check_fits(workflow, platform)
     check_room(workflow, platform)
     budget = _budget(rounds, seconds, clock)
+    workflow = workflow.planned()
     steady = workflow.with_durations(
         {
             one.name: Constant(one.duration.mean_us)
@@ -254,7 +256,9 @@ class _Search:
         self._project, self._budget = project, budget
         self._steps = STEPS_A_ROUND * budget.rounds
         self._floor_us = floor_us
-        self._bound = max(project.floor, project.units_of_bound(floor_us))
+        self._by_quorum = any(one.thresholds for one in project.sets)
+        floor = 0 if self._by_quorum else project.floor
+        self._bound = max(floor, project.units_of_bound(floor_us))
         self._ttx_us: dict[Order, int] = {}
         self._generated = 0
         self._history: list[Step] = []
@@ -296,6 +300,9 @@ class _Search:
 
     def can_go_on(self) -> bool:
         """Return whether more than rules can be tried; note why not."""
+        if self._by_quorum:
+            self.notes.append("a quorum is no precedence between activities: rules only")
+            return False
         if self._project.n_tasks <= MOST_SEARCHED_TASKS:
             return True
         self.notes.append(f"more than {MOST_SEARCHED_TASKS} tasks: rules only")

@@ -97,7 +97,7 @@ def smallest_allocation(
     -----
     `None` where the workflow is so large that not even two sizes could be tried.
     """
-    most = min(MOST_SIZES, TASKS_PLAYED // workflow.n_tasks)
+    most = min(MOST_SIZES, TASKS_PLAYED // workflow.planned().n_tasks)
     if most < 2:
         return None
     unit, sizes = sizes_below(platform, most=most)

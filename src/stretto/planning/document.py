@@ -43,14 +43,16 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
 
 def _what(plan: Plan) -> dict[str, Any]:
     overheads = plan.overheads
+    planned = plan.workflow.planned()
     return {
         "workflow": plan.workflow.name,
         "platform": plan.platform.name,
         "nodes": len(plan.platform.nodes),
         "cores": plan.platform.cores,
         "gpus": plan.platform.gpus,
-        "iterations": plan.workflow.iterations,
-        "tasks": plan.workflow.n_tasks,
+        "iterations": planned.iterations,
+        "tasks": planned.n_tasks,
+        "assumptions": list(plan.assumptions),
         "overheads": None
         if overheads is None
         else {

@@ -104,7 +104,7 @@ def draws_for(workflow: Workflow, draws: int | None = None) -> int:
         return whole_number("draws", draws, 1, MOST_DRAWS)
     if all(isinstance(one.duration, Constant) for one in workflow.task_sets):
         return 1
-    return max(FEWEST_DRAWS, min(DRAWS, TASKS_DRAWN // (workflow.n_tasks * len(Mode))))
+    return max(FEWEST_DRAWS, min(DRAWS, TASKS_DRAWN // (workflow.planned().n_tasks * len(Mode))))
 
 
 def forecasts(

@@ -86,6 +86,15 @@ class Plan:
         )
 
     @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What results decide, and what the plan goes by instead, in words."""
+        loop = [] if self.workflow.open_loop is None else [f"{self.workflow.open_loop}"]
+        counts = [
+            f"{one.name}: {one.open_count}" for one in self.workflow.task_sets if one.open_count
+        ]
+        return (*loop, *counts)
+
+    @property
     def bound_us(self) -> int | None:
         """The best lower bound known: the model's, or what the search has proven."""
         known = [self.model.bounds.best_us] if self.model.bounds is not None else []

@@ -50,7 +50,7 @@ def sensitivities(
     """
     means = workflow.at_means()
     work = {one.name: one.tasks * one.duration.mean_us for one in means.task_sets if one.duration}
-    most = TASKS_PLAYED // (2 * workflow.n_tasks)
+    most = TASKS_PLAYED // (2 * workflow.planned().n_tasks)
     tried = sorted(work, key=lambda name: -work[name])[:most]
     base_us = ttx_us(means, platform, mode=mode, overheads=overheads, order=order) if tried else 0
 

@@ -1,5 +1,6 @@
 """Running for real: the clock, the engine and its backends."""
 
+from stretto.runtime.answers import Answers, Unanswered
 from stretto.runtime.assignments import Assignments, Emulation
 from stretto.runtime.backend import (
     Backend,
@@ -25,6 +26,7 @@ from stretto.runtime.engine import Ending, Engine, Record
 from stretto.runtime.run_directory import RunDirectory, task_folder
 
 __all__ = [
+    "Answers",
     "Assignments",
     "Backend",
     "Call",
@@ -47,6 +49,7 @@ __all__ = [
     "RunDirectory",
     "StandIn",
     "Started",
+    "Unanswered",
     "kill_leftovers",
     "monotonic_us",
     "task_folder",

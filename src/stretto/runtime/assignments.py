@@ -7,14 +7,16 @@ A run directory holds ``tasks/SET/ITERATION/`` with, for task ``t`` and attempt 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from stretto.errors import BackendError
+from stretto.platform import bits
 from stretto.runtime.backend import Call, Program, Request, StandIn
 from stretto.runtime.run_directory import task_folder
 from stretto.scheduler import Launched
+from stretto.trace import mask_to_text
 from stretto.units import GPU_MILLI
 from stretto.workflow import Command, Expansion, Function, SetInstance, fill
 from stretto_mark import TASK_VARIABLE
@@ -59,6 +61,8 @@ class Assignments:
         Seed of the run.
     variables
         Further variables that all tasks have.
+    wanted
+        Returns how many tasks an instance has; fewer than its limit where a result said so.
     """
 
     def __init__(
@@ -67,7 +71,9 @@ class Assignments:
         run_dir: Path,
         seed: int,
         variables: tuple[tuple[str, str], ...] = (),
+        wanted: Callable[[int], int] | None = None,
     ) -> None:
+        self._wanted = wanted or (lambda index: expansion.instances[index].count)
         self._expansion = expansion
         self._run_dir = run_dir
         self._seed = seed
@@ -118,7 +124,11 @@ class Assignments:
         return Call(
             function=function.target,
             arguments=((), _arguments(dict(function.arguments), fields)),
-            fields={**fields, "inputs": self._inputs(instance, launched)},
+            fields={
+                **fields,
+                "inputs": self._inputs(instance, launched),
+                "finished": {on: list(bits(mask)) for on, mask in self._parts(launched).items()},
+            },
             environment=self._environment(instance, launched, fields),
             search_path=(str(self._home),),
             stdout=stdout,
@@ -139,6 +149,11 @@ class Assignments:
             *self._variables,
             *((key, _filled(text, fields)) for key, text in task_set.environment),
         )
+
+    def stdout_of(self, task: int, attempt: int) -> str:
+        """Return the file that has what an attempt printed."""
+        instance = self._expansion.instance_of(task)
+        return f"{self._folder(instance)}/{task - instance.first_task}.{attempt}.out"
 
     def _output(self, instance: SetInstance, launched: Launched) -> tuple[str, str]:
         number = launched.task - instance.first_task
@@ -162,7 +177,7 @@ class Assignments:
             "workflow": workflow.name,
             "task_set": task_set.name,
             "task": number,
-            "tasks": task_set.tasks,
+            "tasks": self._wanted(instance.index),
             "iteration": instance.iteration,
             "iterations": workflow.iterations,
             "attempt": launched.attempt,
@@ -173,7 +188,21 @@ class Assignments:
             "gpus": task_set.resources.gpus_milli / GPU_MILLI,
         }
         inputs = self._inputs(instance, launched)
-        return {**fields, **{f"inputs.{on}": iteration for on, iteration in inputs.items()}}
+        fields.update({f"inputs.{on}": iteration for on, iteration in inputs.items()})
+        parts = {one.on: 0 for one in task_set.after if one.quorum is not None}
+        parts.update(self._parts(launched))
+        fields.update({f"finished.{on}": mask_to_text(mask) for on, mask in parts.items()})
+        return fields
+
+    def _parts(self, launched: Launched) -> dict[str, int]:
+        """Return, by set waited for by quorum, the mask of its tasks that had finished.
+
+        Of two iterations of a set it is the later one, as for `_inputs`.
+        """
+        parts: dict[str, tuple[int, int]] = {}
+        for on, iteration, mask in launched.present:
+            parts[on] = max(parts.get(on, (-1, 0)), (iteration, mask))
+        return {on: mask for on, (_, mask) in parts.items()}
 
     def _inputs(self, instance: SetInstance, launched: Launched) -> dict[str, int | None]:
         """Return, by set waited for, the iteration whose results this task uses."""

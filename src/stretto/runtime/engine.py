@@ -1,8 +1,8 @@
 """The engine: the scheduler on the real clock.
 
-A round takes everything that has arrived, applies it, decides once, writes the round to the
-journal, and only then acts.  While the journal is being written more arrives, and the next round
-is larger: under load, rounds grow and their cost is shared.
+A round takes everything that has arrived, applies it, drops what is not wanted anymore, decides
+once, writes the round to the journal, and only then acts.  While the journal is being written more
+arrives, and the next round is larger: under load, rounds grow and their cost is shared.
 
 What is written survives the end of this process.  The end of the machine it survives once it is
 synced: before acting, where tasks would outlive the machine (a durable backend); else within
@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Protocol, assert_never
 
+from stretto.runtime.answers import Unanswered
 from stretto.runtime.backend import (
     Backend,
     Exited,
@@ -39,12 +40,16 @@ from stretto.scheduler import (
     Idled,
     Launched,
     Opened,
+    Shared,
     State,
     Status,
     Submitted,
+    Told,
     Woke,
     abandoned,
     decide,
+    leaving,
+    prune,
     revoked,
 )
 from stretto.scheduler import Lost as TaskLost
@@ -54,6 +59,13 @@ __all__ = ["Ending", "Engine", "Record"]
 
 SYNC_S = 0.1
 """Longest time for which a round is written but not synced."""
+
+
+OVER = (Status.FINISHED, Status.DROPPED, Status.LEAVING)
+"""What a task has become that nobody can drop anymore: it was posted too late."""
+
+Change = Opened | Submitted | Dropped | Shared
+"""What a driver may post: it goes to the state as it is."""
 
 
 class Record(Protocol):
@@ -93,6 +105,9 @@ class Engine:
         Called with each round's time and events, after they are safe.
     on_exit
         Called with each exit as the backend reported it, for results.
+    answer
+        Returns what a result says of how the workflow goes on, if it is asked; or raises
+        `Unanswered`.
     timeout_us
         Workflow time a task may run, `None` for ever.
     grace_s
@@ -109,6 +124,7 @@ class Engine:
         record: Record,
         observe: Callable[[int, Sequence[Event]], None],
         on_exit: Callable[[Exited], None] | None = None,
+        answer: Callable[[Exited, int], Told | None] = lambda _, __: None,
         timeout_us: Callable[[int], int | None] = lambda _: None,
         grace_s: float = 5.0,
     ) -> None:
@@ -120,8 +136,9 @@ class Engine:
         self._record = record
         self._observe = observe
         self._on_exit = on_exit
+        self._answer = answer
         self._timeout_us = timeout_us
-        self._inbox: list[Report | Opened | Submitted | Dropped] = []
+        self._inbox: list[Report | Change] = []
         self._wake = asyncio.Event()
         self._stopping = False
         self._open = False
@@ -165,7 +182,7 @@ class Engine:
             await self._backend.close()
         return self._ending()
 
-    def post(self, item: Report | Opened | Submitted | Dropped) -> None:
+    def post(self, item: Report | Change) -> None:
         """Put something into the inbox; from the event loop's thread only."""
         self._inbox.append(item)
         if isinstance(item, Marked) or (
@@ -199,20 +216,21 @@ class Engine:
         return self._stopping or not self._open
 
     def _ending(self) -> Ending:
-        if self.state.n_finished == self.state.n_tasks - self.state.n_dropped:
+        if self.state.done:
             return Ending.DONE
         return Ending.STOPPED if self._stopping else Ending.FAILED
 
     def _round(self) -> None:
         arrived, self._inbox = self._inbox, []
         events: list[Event] = []
+        learnt_us = self.clock.now_us()
         for item in arrived:
-            event = self._event(item)
-            if event is not None:
+            for event in self._events(item, learnt_us):
                 self.state.apply(event)
                 events.append(event)
         events += revoked(self.state)
         now_us = self.clock.now_us()
+        events += prune(self.state, now_us)
         launches = [] if self._stopping else decide(self.state, now_us)
         events += launches
         if not events:
@@ -222,7 +240,10 @@ class Engine:
             self._record.sync()
         else:
             self._wake_soon()
-        for task in abandoned(self.state):
+        useless = [
+            task for one in events if type(one) is Dropped for task in leaving(self.state, one)
+        ]
+        for task in (*abandoned(self.state), *useless):
             self._end(task, self.grace_s)
         if launches:
             self._backend.launch([self._request(launched) for launched in launches])
@@ -237,49 +258,58 @@ class Engine:
         self._due = True
         self._wake.set()
 
-    def _event(self, item: Report | Opened | Submitted | Dropped) -> Event | None:
-        """Return what a report means to the scheduler, `None` if nothing."""
+    def _events(self, item: Report | Change, learnt_us: int) -> list[Event]:
+        """Return what a report means to the scheduler."""
         match item:
             case Started(task, attempt, machine_us):
                 self._set_deadline(task, attempt)
-                return TaskStarted(task, attempt, self.clock.at(machine_us))
+                return [TaskStarted(task, attempt, self.clock.at(machine_us))]
             case Marked():
                 return self._marked(item)
             case Exited():
-                return self._exited(item)
+                return self._exited(item, learnt_us)
             case LaunchFailed(task, attempt, machine_us, reason):
-                return Failed(task, attempt, self.clock.at(machine_us), reason)
+                return [Failed(task, attempt, self.clock.at(machine_us), reason)]
             case Lost(task, attempt, machine_us, reason):
                 self._clear_deadline(task, attempt)
-                return TaskLost(task, attempt, self.clock.at(machine_us), reason)
-            case Opened() | Submitted() | Dropped():
-                return item
+                return [TaskLost(task, attempt, self.clock.at(machine_us), reason)]
+            case Dropped(task) if self.state.status[task] in OVER:
+                return []
+            case Opened() | Submitted() | Dropped() | Shared():
+                return [item]
             case _:
                 assert_never(item)
 
-    def _marked(self, report: Marked) -> Event | None:
+    def _marked(self, report: Marked) -> list[Event]:
         """Return what a task said of itself, if it is news: it may say anything, at any time."""
         task, attempt, machine_us, idle = report
         state = self.state
         runs = 0 <= task < state.n_tasks and state.status[task] == Status.RUNNING
         if not runs or attempt != state.attempts[task] or idle == (task in state.idle):
-            return None
-        return (Idled if idle else Woke)(task, attempt, self.clock.at(machine_us))
+            return []
+        return [(Idled if idle else Woke)(task, attempt, self.clock.at(machine_us))]
 
-    def _exited(self, report: Exited) -> Event:
+    def _exited(self, report: Exited, learnt_us: int) -> list[Event]:
         task, attempt, time_us = report.task, report.attempt, self.clock.at(report.time_us)
         self._clear_deadline(task, attempt)
         if (task, attempt) in self._asked_to_end:
             # Whatever it says of its end: many programs that are asked to end exit with 0.
             overdue = self._asked_to_end.pop((task, attempt))
             if overdue is None:
-                return Cancelled(task, attempt, time_us)
-            return Failed(task, attempt, time_us, overdue)
+                return [Cancelled(task, attempt, time_us)]
+            return [Failed(task, attempt, time_us, overdue)]
+        told = None
+        if report.error is None:
+            try:
+                told = self._answer(report, max(learnt_us, time_us))
+            except Unanswered as unanswered:
+                report = report._replace(error=str(unanswered))
         if self._on_exit is not None:
             self._on_exit(report)
-        if report.error is None:
-            return Finished(task, attempt, time_us)
-        return Failed(task, attempt, time_us, report.error)
+        if report.error is not None:
+            return [Failed(task, attempt, time_us, report.error)]
+        finished = Finished(task, attempt, time_us)
+        return [finished] if told is None else [finished, told]
 
     def _set_deadline(self, task: int, attempt: int) -> None:
         limit_us = self._timeout_us(task)

@@ -18,8 +18,10 @@ from stretto.scheduler.events import (
     Released,
     Resumed,
     Revoked,
+    Shared,
     Started,
     Submitted,
+    Told,
     Woke,
 )
 from stretto.scheduler.explain import why
@@ -27,6 +29,7 @@ from stretto.scheduler.gangs import abandoned, check_room, revoked
 from stretto.scheduler.gates import GatedSet, Mode, gated_sets
 from stretto.scheduler.order import Order
 from stretto.scheduler.priorities import RULES, Rule, critical_path
+from stretto.scheduler.pruning import expected_told, leaving, prune
 from stretto.scheduler.rounds import decide
 from stretto.scheduler.state import ImpossibleEvent, State
 from stretto.scheduler.transitions import TRANSITIONS, Status, diagram
@@ -51,17 +54,22 @@ __all__ = [
     "Resumed",
     "Revoked",
     "Rule",
+    "Shared",
     "Started",
     "State",
     "Status",
     "Submitted",
+    "Told",
     "Woke",
     "abandoned",
     "check_room",
     "critical_path",
     "decide",
     "diagram",
+    "expected_told",
     "gated_sets",
+    "leaving",
+    "prune",
     "revoked",
     "why",
 ]

@@ -28,12 +28,15 @@ __all__ = [
     "Released",
     "Resumed",
     "Revoked",
+    "Shared",
     "Started",
     "Submitted",
+    "Told",
     "Woke",
 ]
 
 Inputs = tuple[tuple[str, int | None], ...]
+Present = tuple[tuple[str, int, int], ...]
 
 
 class Opened(NamedTuple):
@@ -67,6 +70,9 @@ class Launched(NamedTuple):
         one after another in the same slots, which are free again when the last has ended.
     inputs
         For input that may be stale: name of the producing set and the iteration used.
+    present
+        For input by quorum: name of the producing set, the iteration used, and the mask of its
+        tasks that had finished.
     """
 
     task: int
@@ -75,6 +81,7 @@ class Launched(NamedTuple):
     placement: Placement
     bundle: int
     inputs: Inputs = ()
+    present: Present = ()
 
 
 class Started(NamedTuple):
@@ -128,7 +135,10 @@ class Lost(NamedTuple):
 
 
 class Cancelled(NamedTuple):
-    """We ended the attempt, because the run stops; it is tried again if the run is resumed."""
+    """We ended the attempt, because the run stops or nobody wants the task anymore.
+
+    A task that is still wanted is tried again if the run is resumed.
+    """
 
     task: int
     attempt: int
@@ -142,10 +152,42 @@ class Revoked(NamedTuple):
     attempt: int
 
 
-class Dropped(NamedTuple):
-    """A task that had not been launched is not wanted anymore."""
+class Told(NamedTuple):
+    """The result of a task said how the workflow goes on.
+
+    Parameters
+    ----------
+    converged
+        Whether the loop has converged; `None` if it is not for this task to say.
+    tasks
+        How many tasks the sets have that ask for it; `None` if none does.
+    """
 
     task: int
+    time_us: int
+    converged: bool | None
+    tasks: int | None
+
+
+class Dropped(NamedTuple):
+    """So many `tasks`, from `task` on, are not wanted anymore.
+
+    Of those in flight whoever drives the state ends the attempts; whatever becomes of these, the
+    tasks are done with.
+    """
+
+    task: int
+    time_us: int = 0
+    reason: str = ""
+    tasks: int = 1
+
+
+class Shared(NamedTuple):
+    """A kind of work may hold so much from now on; `None` is no limit."""
+
+    pool: str
+    cores: int | None
+    gpus_milli: int | None
 
 
 class Resumed(NamedTuple):
@@ -167,6 +209,8 @@ Event = (
     | Lost
     | Cancelled
     | Revoked
+    | Told
     | Dropped
+    | Shared
     | Resumed
 )

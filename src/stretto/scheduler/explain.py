@@ -29,7 +29,9 @@ def why(state: State, task: int) -> str:
             failures = counted(state.failures[task], "time")
             return f"It failed {failures}, with {counted(gated.retries, 'retry')} allowed."
         case Status.DROPPED:
-            return "It was dropped before it was launched."
+            return "It was dropped: it is not wanted anymore."
+        case Status.LEAVING:
+            return f"It is not wanted anymore; its attempt {state.attempts[task]} is being ended."
 
 
 def _waits(state: State, task: int) -> list[str]:
@@ -41,6 +43,12 @@ def _waits(state: State, task: int) -> list[str]:
         for number, producer in enumerate(state.sets)
         if index in producer.opens and not state.complete(number)
     ]
+    for number, producer in enumerate(state.sets):
+        for threshold in state.wanted.ahead[number]:
+            if threshold.consumer == index:
+                wanted = state.wanted.tasks(number)
+                more = threshold.enough.needed(wanted) - state.wanted.finished[number]
+                waits.append(f"{producer.name} ({more} more of {wanted} to finish)")
     for number, pattern in gated.fed_by:
         producer = state.sets[number]
         own = task - gated.first_task

@@ -77,6 +77,7 @@ def revoke(state: State, event: Revoked) -> None:
         raise impossible(state, event)
     state.n_finished -= 1
     state.unfinished[state.set_of[task]] += 1
+    state.wanted.finished[state.set_of[task]] -= 1
     state.make_ready_again(task)
 
 

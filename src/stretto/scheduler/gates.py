@@ -9,19 +9,30 @@ task-level    a task waits for its own inputs only, by the dependency's pattern
 ============  ====================================================================
 
 So the state machine knows no modes.  There are two kinds of gate: a *set gate* opens for all tasks
-of a set at once, when another set is complete; a *feed* leads from single tasks to single tasks.
+of a set at once, when another set is complete, or so many of its tasks have finished (a
+*threshold*); a *feed* leads from single tasks to single tasks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from stretto.resources import Resources
-from stretto.workflow import Expansion, Function, Pattern, SetInstance, TaskSet, Workflow
+from stretto.scheduler.prunes import Prunes, prunes_of
+from stretto.workflow import (
+    Edge,
+    Expansion,
+    Function,
+    Pattern,
+    Quorum,
+    SetInstance,
+    TaskSet,
+    Workflow,
+)
 
-__all__ = ["Feed", "GatedSet", "Mode", "StaleInput", "gated_sets"]
+__all__ = ["Feed", "GatedSet", "Mode", "PartInput", "StaleInput", "Threshold", "gated_sets"]
 
 
 class Mode(StrEnum):
@@ -41,14 +52,35 @@ class Feed:
 
 
 @dataclass(frozen=True, slots=True)
+class Threshold:
+    """A gate of `consumer` opens when so many tasks of a set have finished."""
+
+    consumer: int
+    enough: Quorum
+
+
+@dataclass(frozen=True, slots=True)
 class StaleInput:
     """Input that may be older than the previous iteration.
+
+    `candidates` are the instances that may serve, newest first, with their iterations; `enough` is
+    how many of their tasks serve, for a quorum.
+    """
+
+    on: str
+    pattern: Pattern
+    candidates: tuple[tuple[int, int], ...]
+    enough: Quorum | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartInput:
+    """Input by quorum: which tasks of it had finished is recorded when a task is launched.
 
     `candidates` are the instances that may serve, newest first, with their iterations.
     """
 
     on: str
-    pattern: Pattern
     candidates: tuple[tuple[int, int], ...]
 
 
@@ -74,8 +106,16 @@ class GatedSet:
         Task-level edges to other sets.
     fed_by
         Task-level edges from other sets: producing set and pattern.
+    thresholds
+        Gates that open when so many tasks of this set have finished.
     stale_inputs
         Input whose age is decided when a task is launched.
+    part_inputs
+        Input of which only a part may be there when a task is launched.
+    prunes
+        When which tasks are not wanted anymore; `None` if all are.
+    pool
+        Kind of work whose share it holds its slots from, if there is one (see `shares`).
     expected_us
         Believed duration of a task; `None` if nobody knows.
     gang
@@ -97,6 +137,10 @@ class GatedSet:
     expected_us: int | None = None
     gang: tuple[int, ...] = ()
     bundles: bool = False
+    thresholds: tuple[Threshold, ...] = ()
+    part_inputs: tuple[PartInput, ...] = ()
+    prunes: Prunes | None = None
+    pool: str | None = None
 
 
 def gated_sets(expansion: Expansion, mode: Mode) -> tuple[GatedSet, ...]:
@@ -113,7 +157,7 @@ def gated_sets(expansion: Expansion, mode: Mode) -> tuple[GatedSet, ...]:
         list(_feeds(instance)) if mode is Mode.TASK_LEVEL else []
         for instance in expansion.instances
     ]
-    return _joined(expansion, mode, set_gates, feeds)
+    return _with_open_ends(expansion, mode, _joined(expansion, mode, set_gates, feeds))
 
 
 def _set_gates(instance: SetInstance, mode: Mode) -> Iterable[int]:
@@ -125,7 +169,7 @@ def _set_gates(instance: SetInstance, mode: Mode) -> Iterable[int]:
 
 def _feeds(instance: SetInstance) -> Iterable[tuple[int, Pattern]]:
     for edge in instance.edges:
-        if edge.gate is not None and edge.pattern is not Pattern.ALL:
+        if edge.gate is not None and edge.pattern in (Pattern.EACH, Pattern.GROUP):
             yield edge.gate, edge.pattern
 
 
@@ -180,12 +224,50 @@ def _bundles(task_set: TaskSet) -> bool:
     return isinstance(task_set.work, Function) and task_set.timeout_us is None
 
 
+def _with_open_ends(
+    expansion: Expansion, mode: Mode, sets: tuple[GatedSet, ...]
+) -> tuple[GatedSet, ...]:
+    """Return the sets with what quorums need, and when their tasks are not wanted anymore."""
+    task_sets = expansion.workflow.task_sets
+    by_quorum = any(one.quorum is not None for each in task_sets for one in each.after)
+    if not by_quorum and not expansion.workflow.is_open:
+        return sets
+    counts = mode is Mode.TASK_LEVEL
+    prunes = prunes_of(expansion, quorums=counts)
+    gates = [0] * len(sets)
+    thresholds: list[list[Threshold]] = [[] for _ in sets]
+    for instance in expansion.instances if counts else ():
+        for edge in instance.edges:
+            if edge.enough is not None and edge.gate is not None:
+                thresholds[edge.gate].append(Threshold(instance.index, edge.enough))
+                gates[instance.index] += 1
+    return tuple(
+        replace(
+            one,
+            gates=one.gates + gates[index],
+            thresholds=tuple(thresholds[index]),
+            part_inputs=tuple(_part_inputs(expansion.instances[index], len(task_sets))),
+            prunes=prunes[index],
+        )
+        for index, one in enumerate(sets)
+    )
+
+
 def _stale_inputs(instance: SetInstance, n_sets: int, mode: Mode) -> Iterable[StaleInput]:
     for edge in instance.edges:
         if edge.newest is not None and edge.newest != edge.gate:
-            oldest = edge.newest % n_sets if edge.gate is None else edge.gate
-            yield StaleInput(
-                edge.on,
-                edge.pattern if mode is Mode.TASK_LEVEL else Pattern.ALL,
-                tuple((at, at // n_sets) for at in range(edge.newest, oldest - 1, -n_sets)),
-            )
+            pattern = edge.pattern if mode is Mode.TASK_LEVEL else Pattern.ALL
+            yield StaleInput(edge.on, pattern, _candidates(edge, n_sets), edge.enough)
+
+
+def _part_inputs(instance: SetInstance, n_sets: int) -> Iterable[PartInput]:
+    for edge in instance.edges:
+        if edge.enough is not None and edge.newest is not None:
+            yield PartInput(edge.on, _candidates(edge, n_sets))
+
+
+def _candidates(edge: Edge, n_sets: int) -> tuple[tuple[int, int], ...]:
+    """Return the instances whose results an edge lets be used, newest first."""
+    assert edge.newest is not None
+    oldest = edge.newest % n_sets if edge.gate is None else edge.gate
+    return tuple((at, at // n_sets) for at in range(edge.newest, oldest - 1, -n_sets))

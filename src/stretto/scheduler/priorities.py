@@ -79,7 +79,8 @@ RULES: Mapping[str, Rule] = {
 
 
 def _consumers(one: GatedSet) -> list[int]:
-    return [*one.opens, *(feed.consumer for feed in one.feeds)]
+    fed = [feed.consumer for feed in one.feeds]
+    return [*one.opens, *fed, *(threshold.consumer for threshold in one.thresholds)]
 
 
 def _expected_us(one: GatedSet) -> int:

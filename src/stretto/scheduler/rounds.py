@@ -14,9 +14,10 @@ launched as a *bundle*, which runs them one after another in the same slots: as 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import assert_never
 
 from stretto.platform import Placement
-from stretto.scheduler.events import Inputs, Launched
+from stretto.scheduler.events import Inputs, Launched, Present
 from stretto.scheduler.gangs import places
 from stretto.scheduler.gates import GatedSet, StaleInput
 from stretto.scheduler.state import FINISHED, State
@@ -28,6 +29,8 @@ BUNDLE_US = 10_000
 """A bundle is as long as this takes."""
 MOST_BUNDLED = 256
 """Limit on the tasks of a bundle."""
+_AS_BITS = bytes(ord("01"[status == FINISHED]) for status in range(256))
+"""Digits for statuses: 1 for what has finished."""
 
 
 def decide(state: State, now_us: int) -> list[Launched]:
@@ -62,14 +65,15 @@ def _filled(state: State, now_us: int, sets: Iterator[int]) -> list[Launched]:
     launches: list[Launched] = []
     full: set[int] = set()
     tried: set[int] = set()
+    there: dict[int, int] = {}
     for index in sets:
         gated = state.sets[index]
         if gated.gang:
             if index not in tried:
                 tried.update(gated.gang)
                 launches += [
-                    _launched(state, member, now_us, there, state.n_bundles)
-                    for member, there in places(state, gated.gang)
+                    _launched(state, member, now_us, placement, state.n_bundles, there)
+                    for member, placement in places(state, gated.gang)
                 ]
             continue
         shape = state.shape_of[index]
@@ -77,6 +81,8 @@ def _filled(state: State, now_us: int, sets: Iterator[int]) -> list[Launched]:
             continue
         queue = state.ready[index]
         while queue:
+            if gated.pool is not None and not state.shares.room(gated):
+                break
             placement = state.slots.find(shape)
             if placement is None:
                 full.add(shape)
@@ -84,17 +90,26 @@ def _filled(state: State, now_us: int, sets: Iterator[int]) -> list[Launched]:
             bundle = state.n_bundles
             together = _bundle(state, index) if gated.bundles else 1
             launches += [
-                _launched(state, index, now_us, placement, bundle) for _ in range(together)
+                _launched(state, index, now_us, placement, bundle, there) for _ in range(together)
             ]
     return launches
 
 
-def _launched(state: State, index: int, now_us: int, placement: Placement, bundle: int) -> Launched:
+def _launched(
+    state: State,
+    index: int,
+    now_us: int,
+    placement: Placement,
+    bundle: int,
+    there: dict[int, int],
+) -> Launched:
     """Apply and return the launch of the next ready task of a set."""
     gated = state.sets[index]
     task = state.ready[index][0]
     inputs = _inputs(state, gated, task) if gated.stale_inputs else ()
-    launched = Launched(task, state.attempts[task] + 1, now_us, placement, bundle, inputs)
+    present = _present(state, gated, inputs, there) if gated.part_inputs else ()
+    attempt = state.attempts[task] + 1
+    launched = Launched(task, attempt, now_us, placement, bundle, inputs, present)
     state.apply(launched)
     return launched
 
@@ -113,6 +128,29 @@ def _inputs(state: State, gated: GatedSet, task: int) -> Inputs:
     return tuple((stale.on, _newest(state, stale, gated, task)) for stale in gated.stale_inputs)
 
 
+def _present(state: State, gated: GatedSet, inputs: Inputs, there: dict[int, int]) -> Present:
+    """Return which tasks had finished of the sets of which a part is enough.
+
+    `there` keeps the masks of a round: while it launches nothing finishes.
+    """
+    used = dict(inputs)
+    found = []
+    for part in gated.part_inputs:
+        for index, iteration in part.candidates:
+            if used.get(part.on, iteration) == iteration:
+                if index not in there:
+                    there[index] = _mask(state, index)
+                found.append((part.on, iteration, there[index]))
+                break
+    return tuple(found)
+
+
+def _mask(state: State, index: int) -> int:
+    """Return which tasks of a set have finished: bit ``i`` for its task ``i``."""
+    first, count = state.sets[index].first_task, state.sets[index].count
+    return int(state.status[first : first + count][::-1].translate(_AS_BITS) or b"0", 2)
+
+
 def _newest(state: State, stale: StaleInput, gated: GatedSet, task: int) -> int | None:
     """Return the newest iteration whose result this task can use, if there is one yet."""
     number = task - gated.first_task
@@ -123,6 +161,9 @@ def _newest(state: State, stale: StaleInput, gated: GatedSet, task: int) -> int 
                 there = state.complete(index)
             case Pattern.ALL:
                 there = state.complete(index)
+            case Pattern.QUORUM:
+                assert stale.enough is not None
+                there = state.wanted.reached(index, stale.enough)
             case Pattern.EACH:
                 there = state.status[producer.first_task + number] == FINISHED
             case Pattern.GROUP:
@@ -130,6 +171,8 @@ def _newest(state: State, stale: StaleInput, gated: GatedSet, task: int) -> int 
                     state.status[producer.first_task + one] == FINISHED
                     for one in block(number, gated.count, producer.count)
                 )
+            case _:
+                assert_never(stale.pattern)
         if there:
             return iteration
     return None

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from stretto.platform import Node, Placement
+from stretto.scheduler.dropping import drop, settle
 from stretto.scheduler.events import (
     Cancelled,
     Dropped,
@@ -34,22 +35,27 @@ from stretto.scheduler.events import (
     Released,
     Resumed,
     Revoked,
+    Shared,
     Started,
     Submitted,
+    Told,
     Woke,
 )
-from stretto.scheduler.gangs import break_group, pass_on, revoke
+from stretto.scheduler.feeds import fed_task, inputs_missing
+from stretto.scheduler.gangs import break_group, revoke
 from stretto.scheduler.gates import GatedSet
 from stretto.scheduler.impossible import ImpossibleEvent, impossible
 from stretto.scheduler.marks import mark
 from stretto.scheduler.ranking import Ranking
+from stretto.scheduler.shares import Shares
 from stretto.scheduler.slots import FreeSlots
 from stretto.scheduler.transitions import Status
-from stretto.workflow import Pattern, block
+from stretto.scheduler.wanted import Wanted
 
 __all__ = ["ImpossibleEvent", "State"]
 
-WAITING, READY, LAUNCHED, RUNNING, FINISHED, FAILED, DROPPED = map(int, Status)
+WAITING, READY, LAUNCHED, RUNNING, FINISHED, FAILED, DROPPED, LEAVING = map(int, Status)
+IN_FLIGHT = (LAUNCHED, RUNNING, LEAVING)
 
 
 class State:
@@ -78,13 +84,15 @@ class State:
         self.ranking = Ranking(strict=strict)
         self.sets: list[GatedSet] = []
         self.slots = FreeSlots(nodes)
+        self.shares = Shares()
+        self.wanted = Wanted()
         self.status = bytearray()
         self.attempts = array("H")
         self.set_of = array("i")
         self.missing = array("i")
         """By task: single tasks that it still waits for."""
         self.unfinished: list[int] = []
-        """By set: tasks that have not finished."""
+        """By set: tasks that are wanted and have not finished."""
         self.unlaunched: list[int] = []
         """By set: tasks that are still to be launched, or launched again."""
         self.gates_left: list[int] = []
@@ -115,8 +123,9 @@ class State:
         self.n_dropped = 0
         for gated, priority in zip(sets, priorities, strict=True):
             self._open(gated, priority)
-        for index in range(len(self.sets)):
-            self._count_feeds(index)
+        for index, gated in enumerate(self.sets):
+            for task, inputs in inputs_missing(self.sets, gated):
+                self.missing[task] += inputs
             self._release(index)
 
     # What can be asked.
@@ -127,16 +136,21 @@ class State:
         return len(self.status)
 
     def in_flight(self) -> list[int]:
-        """Return the tasks that are launched or running, in order."""
-        return [task for task, status in enumerate(self.status) if status in (LAUNCHED, RUNNING)]
+        """Return the tasks that have an attempt in flight, in order."""
+        return [task for task, status in enumerate(self.status) if status in IN_FLIGHT]
 
     def failed(self) -> list[int]:
         """Return the tasks that failed for good, in order."""
         return [task for task, status in enumerate(self.status) if status == FAILED]
 
     def complete(self, index: int) -> bool:
-        """Return whether every task of a set has finished, and of all that runs at once with it."""
+        """Return whether all has finished of a set that is wanted, and of what runs with it."""
         return not any(self.unfinished[one] for one in self.sets[index].gang or (index,))
+
+    @property
+    def done(self) -> bool:
+        """Whether every task has finished that is wanted, and nothing is in flight."""
+        return self.n_finished + self.n_dropped == self.n_tasks and not self.n_in_flight
 
     # Sets and tasks that come into being.
 
@@ -144,6 +158,7 @@ class State:
         index = len(self.sets)
         self.sets.append(gated)
         self.ranking.add(priority)
+        self.wanted.add(gated)
         self.shape_of.append(self.slots.number(gated.shape))
         self.unfinished.append(0)
         self.unlaunched.append(0)
@@ -159,17 +174,8 @@ class State:
         self.set_of.extend(array("i", [index]) * count)
         self.missing.extend(array("i", bytes(4 * count)))
         self.unfinished[index] += count
-        self._await_launch(index, count)
+        self.await_launch(index, count)
         return range(first, first + count)
-
-    def _count_feeds(self, index: int) -> None:
-        gated = self.sets[index]
-        for producer, pattern in gated.fed_by:
-            for number in range(gated.count):
-                inputs = 1
-                if pattern is Pattern.GROUP:
-                    inputs = len(block(number, gated.count, self.sets[producer].count))
-                self.missing[gated.first_task + number] += inputs
 
     # Events.
 
@@ -187,8 +193,12 @@ class State:
             case Started():
                 self._started(event)
             case Idled() | Woke():
-                if self._current(event):
+                if self._current(event) and self.status[event.task] != LEAVING:
                     mark(self, event)
+            case Finished() | Failed() | Lost() | Cancelled() if self.status[event.task] == LEAVING:
+                if self._current(event):
+                    self._end(event.task)
+                    self.status[event.task] = DROPPED
             case Finished():
                 self._finished(event)
             case Failed():
@@ -203,20 +213,25 @@ class State:
             case Opened():
                 self._open(event.gated, event.priority)
             case Released():
-                self._open_gate(event.set_index)
+                self.open_gate(event.set_index)
             case Submitted():
                 for task in self._add_tasks(event.set_index, event.added):
                     if self.gates_left[event.set_index] == 0:
                         self._make_ready(task)
+            case Told(task):
+                self.wanted.note_told(self.set_of[task], event)
             case Dropped():
-                self._dropped(event)
+                drop(self, event)
+            case Shared(pool, cores, gpus_milli):
+                self.shares.limit(pool, cores, gpus_milli)
+                self.unsettled = True
             case Resumed():
                 self._resumed(event)
             case _:
                 assert_never(event)
 
     def _launched(self, event: Launched) -> None:
-        task, attempt, _, placement, bundle, _ = event
+        task, attempt, _, placement, bundle, *_ = event
         if self.status[task] != READY or attempt != self.attempts[task] + 1:
             raise impossible(self, event)
         self.status[task] = LAUNCHED
@@ -230,7 +245,7 @@ class State:
             queue.remove(task)
         if not queue:
             self.ranking.unlist_ready(index)
-        self._await_launch(index, -1)
+        self.await_launch(index, -1)
         if self.broken:
             self.broken.difference_update(self.sets[index].gang)
         self.bundle_of[task] = bundle
@@ -238,12 +253,13 @@ class State:
             self.bundled[bundle] = self.bundled.get(bundle, 1) + 1
         else:
             self.slots.take(placement)
+            self.shares.hold(self.sets[index], 1)
             self.placements[bundle] = placement
             self.n_bundles = bundle + 1
 
     def _started(self, event: Started) -> None:
         task = event.task
-        if not self._current(event):
+        if not self._current(event) or self.status[task] == LEAVING:
             return
         if self.status[task] != LAUNCHED:
             raise impossible(self, event)
@@ -263,14 +279,12 @@ class State:
         self._end(task)
         self.status[task] = FINISHED
         self.n_finished += 1
-        self.unfinished[index] -= 1
-        if gated.gang:
-            pass_on(self, gated)
-            return
-        if gated.feeds:
+        self.wanted.finished[index] += 1
+        if gated.prunes is not None:
+            self.wanted.look_at(index, gated)
+        if gated.feeds and not gated.gang:
             self.feed(task, gated)
-        if self.unfinished[index] == 0:
-            self.open_gates(index)
+        settle(self, index, 1)
 
     def _failed(self, event: Failed) -> None:
         if not self._current(event):
@@ -283,20 +297,6 @@ class State:
             self.make_ready_again(task, first=True)
         else:
             self.status[task] = FAILED
-
-    def _dropped(self, event: Dropped) -> None:
-        task = event.task
-        if self.status[task] not in (WAITING, READY):
-            raise impossible(self, event)
-        index = self.set_of[task]
-        if self.status[task] == READY:
-            self.ready[index].remove(task)
-            if not self.ready[index]:
-                self.ranking.unlist_ready(index)
-        self.status[task] = DROPPED
-        self.n_dropped += 1
-        self.unfinished[index] -= 1
-        self._await_launch(index, -1)
 
     def _resumed(self, event: Resumed) -> None:
         if self.n_in_flight:
@@ -312,7 +312,7 @@ class State:
     ) -> bool:
         """Return whether the event is about the task's present attempt, and not a late one."""
         task = event.task
-        if event.attempt == self.attempts[task] and self.status[task] in (LAUNCHED, RUNNING):
+        if event.attempt == self.attempts[task] and self.status[task] in IN_FLIGHT:
             return True
         if event.attempt > self.attempts[task] or event.attempt < 1:
             raise impossible(self, event)
@@ -330,25 +330,21 @@ class State:
                 return
             del self.bundled[bundle]
         self.slots.release(self.placements.pop(bundle))
+        self.shares.hold(self.sets[self.set_of[task]], -1)
         self.unsettled = True
 
     def open_gates(self, index: int) -> None:
         """Let those go on that wait for the whole of a set, which has finished."""
         for consumer in self.sets[index].opens:
-            self._open_gate(consumer)
+            self.open_gate(consumer)
 
     def feed(self, task: int, gated: GatedSet) -> None:
         """Let those wait no longer that waited for a single task."""
-        number = task - gated.first_task
         for feed in gated.feeds:
-            consumer = self.sets[feed.consumer]
-            if feed.pattern is Pattern.GROUP:
-                number_fed = number * consumer.count // gated.count
-            else:
-                number_fed = number
-            fed = consumer.first_task + number_fed
+            fed = fed_task(task, gated, feed, self.sets[feed.consumer])
             self.missing[fed] -= 1
-            if self.missing[fed] == 0 and self.gates_left[feed.consumer] == 0:
+            waits = self.missing[fed] or self.gates_left[feed.consumer]
+            if not waits and self.status[fed] == WAITING:
                 self._make_ready(fed)
 
     def _release(self, index: int) -> None:
@@ -381,16 +377,17 @@ class State:
 
     def make_ready_again(self, task: int, *, first: bool = False) -> None:
         """Put a task that was launched among those that are ready."""
-        self._await_launch(self.set_of[task], 1)
+        self.await_launch(self.set_of[task], 1)
         self._make_ready(task, first=first)
 
-    def _await_launch(self, index: int, more: int) -> None:
+    def await_launch(self, index: int, more: int) -> None:
         """Count tasks that are to be launched."""
         before = self.unlaunched[index]
         self.unlaunched[index] = before + more
         self.ranking.count(index, before, before + more)
 
-    def _open_gate(self, index: int) -> None:
+    def open_gate(self, index: int) -> None:
+        """Open one of the gates of a set."""
         self.gates_left[index] -= 1
         if self.gates_left[index] == 0:
             self._release(index)

@@ -23,7 +23,7 @@ from stretto.scheduler.events import (
     Woke,
 )
 
-__all__ = ["TRANSITIONS", "Status", "diagram"]
+__all__ = ["AFTER_DROP", "TRANSITIONS", "Status", "diagram"]
 
 
 class Status(IntEnum):
@@ -41,6 +41,8 @@ class Status(IntEnum):
     """Its last retry failed."""
     DROPPED = 6
     """It is not wanted anymore."""
+    LEAVING = 7
+    """It is not wanted anymore, and its attempt is being ended."""
 
 
 TRANSITIONS: Mapping[tuple[Status, type], tuple[Status, ...]] = {
@@ -58,6 +60,16 @@ TRANSITIONS: Mapping[tuple[Status, type], tuple[Status, ...]] = {
     (Status.RUNNING, Cancelled): (Status.READY,),
     (Status.WAITING, Dropped): (Status.DROPPED,),
     (Status.READY, Dropped): (Status.DROPPED,),
+    (Status.FAILED, Dropped): (Status.DROPPED,),
+    (Status.LAUNCHED, Dropped): (Status.LEAVING,),
+    (Status.RUNNING, Dropped): (Status.LEAVING,),
+    (Status.LEAVING, Started): (Status.LEAVING,),
+    (Status.LEAVING, Idled): (Status.LEAVING,),
+    (Status.LEAVING, Woke): (Status.LEAVING,),
+    (Status.LEAVING, Finished): (Status.DROPPED,),
+    (Status.LEAVING, Failed): (Status.DROPPED,),
+    (Status.LEAVING, Lost): (Status.DROPPED,),
+    (Status.LEAVING, Cancelled): (Status.DROPPED,),
     (Status.FINISHED, Revoked): (Status.READY,),
     (Status.FAILED, Resumed): (Status.READY,),
 }
@@ -65,6 +77,12 @@ TRANSITIONS: Mapping[tuple[Status, type], tuple[Status, ...]] = {
 
 A waiting task becomes ready without an event of its own: when the last of its inputs finishes.
 """
+
+AFTER_DROP = bytes(
+    TRANSITIONS.get((Status(number), Dropped), (number,))[0] if number < len(Status) else number
+    for number in range(256)
+)
+"""What `Dropped` makes of each status, as a table for `bytes.translate`."""
 
 
 def diagram() -> str:

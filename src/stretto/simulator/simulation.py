@@ -224,10 +224,11 @@ class Simulator:
             columns = board.rows["task"], board.rows["started_us"], board.rows["ended_us"]
         else:
             trace = self._read(DrawnWorld(self._expansion, seed), seed)
-            columns = trace.task, trace.started_us, trace.ended_us
+            ran = trace.started_us >= 0  # what was dropped may never have started
+            columns = trace.task[ran], trace.started_us[ran], trace.ended_us[ran]
         task, started_us, ended_us = columns
         ttx_us = int(ended_us.max() - started_us.min())
-        held_us = np.empty(len(task), dtype=np.int64)
+        held_us = np.zeros(self._expansion.n_tasks, dtype=np.int64)
         held_us[task] = ended_us - started_us
         sums_us = _sums(held_us, [one.first_task for one in self._sets])
         busy = [

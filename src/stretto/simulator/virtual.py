@@ -1,8 +1,11 @@
 """The virtual clock: the scheduler's own decisions, on a world that is only drawn.
 
 A heap of (time, serial number, event) is the future.  Each round takes everything that happens at
-the next instant, applies it, decides once, and puts what was launched into the future: exactly
-what the runtime does, but for the clock.
+the next instant, applies it, drops what is not wanted anymore, decides once, and puts what was
+launched into the future: exactly what the runtime does, but for the clock.
+
+What results say of an open loop, or of an open number of tasks, is what is expected.  Attempts of
+tasks that are dropped end at once.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from heapq import heappop, heappush
 from stretto.platform import Overheads
 from stretto.scheduler import (
     Cancelled,
+    Dropped,
     Event,
     Failed,
     Finished,
@@ -22,8 +26,12 @@ from stretto.scheduler import (
     Released,
     Started,
     State,
+    Status,
     abandoned,
     decide,
+    expected_told,
+    leaving,
+    prune,
     revoked,
 )
 from stretto.simulator.world import World
@@ -58,17 +66,27 @@ def play(
     future: list[tuple[int, int, Event]] = []
     serial = 0
     now_us = 0
+    is_open = any(one.prunes is not None for one in state.sets)
+    released: dict[int, None] = {}
     while True:
+        touched: list[int] = []
         while future and future[0][0] == now_us:
             event = heappop(future)[2]
             state.apply(event)
             observe(event)
-            if overheads.stage_us:
-                later_us = now_us + overheads.stage_us
-                for index in _last_gates(state, event):
-                    heappush(future, (later_us, serial, Released(index, later_us)))
-                    serial += 1
+            if type(event) is Finished:
+                touched.append(event.task)
         _end_broken(state, now_us, observe)
+        if is_open:
+            for event in _pruned(state, touched, now_us):
+                observe(event)
+                if type(event) is Dropped:
+                    touched.append(event.task)
+        if overheads.stage_us:
+            later_us = now_us + overheads.stage_us
+            for index in _last_gates(state, touched, released):
+                heappush(future, (later_us, serial, Released(index, later_us)))
+                serial += 1
         launches = decide(state, now_us)
         for launched in launches:
             observe(launched)
@@ -95,18 +113,43 @@ def _end_broken(state: State, now_us: int, observe: Callable[[Event], None]) -> 
         observe(cancelled)
 
 
-def _last_gates(state: State, event: Event) -> list[int]:
-    """Return the sets of which this event left no gate but the one that `play` opens."""
-    match event:
-        case Finished(task):
-            index = state.set_of[task]
-            if state.complete(index):
-                done = state.sets[index].gang or (index,)
-                opened = dict.fromkeys(one for each in done for one in state.sets[each].opens)
-                return [one for one in opened if state.gates_left[one] == 1]
-        case _:
-            pass
-    return []
+def _pruned(state: State, finished: Sequence[int], now_us: int) -> list[Event]:
+    """Apply and return what results say, what is then dropped, and the attempts that this ends."""
+    events: list[Event] = []
+    for task in finished:
+        told = expected_told(state, task, now_us)
+        if told is not None and state.status[task] == Status.FINISHED:
+            state.apply(told)
+            events.append(told)
+    events += prune(state, now_us)
+    for event in events:
+        for task in leaving(state, event) if type(event) is Dropped else ():
+            cancelled = Cancelled(task, state.attempts[task], now_us)
+            state.apply(cancelled)
+            events.append(cancelled)
+    return events
+
+
+def _last_gates(state: State, touched: Sequence[int], released: dict[int, None]) -> list[int]:
+    """Return the sets that have no gate left but the one that `play` opens, each once.
+
+    Parameters
+    ----------
+    touched
+        Tasks that have finished, or were dropped with others of their set.
+    released
+        Sets that were returned before; those returned now are added.
+    """
+    narrowed: list[int] = []
+    for index in dict.fromkeys(state.set_of[task] for task in touched):
+        gated = state.sets[index]
+        members = [state.sets[each] for each in gated.gang] or [gated]
+        opened = [consumer for one in members for consumer in one.opens]
+        for consumer in (*opened, *(one.consumer for one in gated.thresholds)):
+            if state.gates_left[consumer] == 1 and consumer not in released:
+                released[consumer] = None
+                narrowed.append(consumer)
+    return narrowed
 
 
 def _lives(
@@ -116,7 +159,7 @@ def _lives(
     starts_us = now_us + overheads.launch_us - overheads.between_us
     bundle = -1
     ends_us = 0
-    for task, attempt, _, _, launched_in, _ in launches:
+    for task, attempt, _, _, launched_in, *_ in launches:
         if launched_in == bundle:
             begins_us = ends_us
         else:

@@ -22,8 +22,10 @@ from stretto.scheduler import (
     Released,
     Resumed,
     Revoked,
+    Shared,
     Started,
     Submitted,
+    Told,
     Woke,
 )
 from stretto.trace.placements import Placements
@@ -51,6 +53,9 @@ class TraceBuilder:
         self._reasons: dict[int, str] = {}
         self._inputs: dict[int, tuple[tuple[str, int | None], ...]] = {}
         self._idle: dict[int, list[tuple[int, int]]] = {}
+        self._present: dict[int, tuple[tuple[str, int, int], ...]] = {}
+        self._told: dict[int, Told] = {}
+        self._dropped: dict[int, int] = {}
         self._notes: list[Note] = []
 
     def add(self, event: Event) -> None:
@@ -80,9 +85,13 @@ class TraceBuilder:
                 self._end(event, Outcome.CANCELLED)
             case Revoked():
                 self._outcome[self._row_of[event.task]] = Outcome.REVOKED
+            case Told(task):
+                self._told[task] = event
+            case Dropped(task, time_us, _, tasks):
+                self._dropped.update(dict.fromkeys(range(task, task + tasks), time_us))
             case Resumed():
                 self.note(event.time_us, "resumed")
-            case Opened() | Released() | Submitted() | Dropped():
+            case Opened() | Released() | Submitted() | Shared():
                 pass
             case _:
                 assert_never(event)
@@ -119,6 +128,9 @@ class TraceBuilder:
             reasons=dict(self._reasons),
             inputs=dict(self._inputs),
             idle={row: tuple(spans) for row, spans in self._idle.items()},
+            present=dict(self._present),
+            told=dict(self._told),
+            dropped=dict(self._dropped),
             notes=tuple(self._notes),
             order=order or Order(),
             time_scale=time_scale,
@@ -137,6 +149,8 @@ class TraceBuilder:
         self._placed.append(number)
         if event.inputs:
             self._inputs[row] = event.inputs
+        if event.present:
+            self._present[row] = event.present
 
     def _end(
         self, event: Finished | Failed | Lost | Cancelled, outcome: Outcome, reason: str = ""

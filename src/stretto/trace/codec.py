@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, assert_never
 
@@ -20,8 +20,10 @@ from stretto.scheduler import (
     Released,
     Resumed,
     Revoked,
+    Shared,
     Started,
     Submitted,
+    Told,
     Woke,
 )
 
@@ -31,9 +33,11 @@ __all__ = ["event_from_json", "event_to_json", "mask_from_text", "mask_to_text"]
 def event_to_json(event: Event) -> list[Any]:
     """Return an event as a list: its name in lower case, then its fields."""
     match event:
-        case Launched(task, attempt, time_us, placement, bundle, inputs):
+        case Launched(task, attempt, time_us, placement, bundle, inputs, present):
             slots = _placement_to_json(placement)
-            return ["launched", task, attempt, time_us, slots, bundle, inputs]
+            launched = ["launched", task, attempt, time_us, slots, bundle, inputs]
+            parts = [[on, iteration, mask_to_text(mask)] for on, iteration, mask in present]
+            return [*launched, parts] if parts else launched
         case Started(task, attempt, time_us):
             return ["started", task, attempt, time_us]
         case Idled(task, attempt, time_us):
@@ -52,7 +56,11 @@ def event_to_json(event: Event) -> list[Any]:
             return ["revoked", task, attempt]
         case Resumed(time_us):
             return ["resumed", time_us]
-        case Opened() | Released() | Submitted() | Dropped():
+        case Told(task, time_us, converged, tasks):
+            return ["told", task, time_us, converged, tasks]
+        case Dropped(task, time_us, reason, tasks):
+            return ["dropped", task, time_us, reason, tasks]
+        case Opened() | Released() | Submitted() | Shared():
             # Only an Executor and the simulator make these, and neither keeps a journal.
             raise TypeError(f"{type(event).__name__} is not journaled")
         case _:
@@ -66,12 +74,18 @@ def event_from_json(values: list[Any]) -> Event:
 
 
 def _launched(
-    task: int, attempt: int, time_us: int, slots: list[Any], bundle: int, inputs: list[list[Any]]
+    task: int,
+    attempt: int,
+    time_us: int,
+    slots: list[Any],
+    bundle: int,
+    inputs: list[list[Any]],
+    present: Sequence[list[Any]] = (),
 ) -> Launched:
     placement = tuple(_slot(*slot) for slot in slots)
-    return Launched(
-        task, attempt, time_us, placement, bundle, tuple((on, age) for on, age in inputs)
-    )
+    ages = tuple((on, age) for on, age in inputs)
+    parts = tuple((on, iteration, mask_from_text(mask)) for on, iteration, mask in present)
+    return Launched(task, attempt, time_us, placement, bundle, ages, parts)
 
 
 _DECODERS: dict[str, Callable[..., Event]] = {
@@ -84,6 +98,8 @@ _DECODERS: dict[str, Callable[..., Event]] = {
     "lost": Lost,
     "cancelled": Cancelled,
     "revoked": Revoked,
+    "told": Told,
+    "dropped": Dropped,
     "resumed": Resumed,
 }
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stretto.platform import Placement, Platform
-from stretto.scheduler import Order
+from stretto.scheduler import Order, Told
 from stretto.workflow import Expansion, Workflow, expand
 
 __all__ = ["UNKNOWN_US", "Kind", "Note", "Outcome", "Trace"]
@@ -85,6 +85,13 @@ class Trace:
     idle
         By row, for attempts that said so: the spans in which they ran but executed nothing, as
         begin and end in microseconds, in order; the end `UNKNOWN_US` where it has not come.
+    present
+        By row, for tasks whose input is a part by quorum: name of the producing set, the iteration
+        used, and the mask of its tasks that had finished when the attempt was launched.
+    told
+        By task whose result decides how the workflow goes on: what it said.
+    dropped
+        By task that turned out not to be wanted: when it was dropped.
     notes
         What befell the run as a whole, in order.
     order
@@ -108,6 +115,9 @@ class Trace:
     reasons: Mapping[int, str] = field(default_factory=dict)
     inputs: Mapping[int, tuple[tuple[str, int | None], ...]] = field(default_factory=dict)
     idle: Mapping[int, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    present: Mapping[int, tuple[tuple[str, int, int], ...]] = field(default_factory=dict)
+    told: Mapping[int, Told] = field(default_factory=dict)
+    dropped: Mapping[int, int] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
     order: Order = field(default_factory=Order)
     time_scale: float = 1.0
@@ -115,7 +125,7 @@ class Trace:
     def __repr__(self) -> str:
         return (
             f"<Trace of {self.workflow.name} ({self.kind}, {self.mode}) on {self.platform.name}: "
-            f"{self.n_finished} of {self.workflow.n_tasks} tasks, TTX {self.ttx_us / 1e6:g} s>"
+            f"{self.n_finished} of {self.n_wanted} tasks, TTX {self.ttx_us / 1e6:g} s>"
         )
 
     def __len__(self) -> int:
@@ -135,9 +145,21 @@ class Trace:
         return int((self.outcome == Outcome.FINISHED).sum())
 
     @property
+    def n_wanted(self) -> int:
+        """Tasks of the workflow that were not dropped."""
+        return self.workflow.n_tasks - len(self.dropped)
+
+    @property
     def complete(self) -> bool:
-        """Whether every task of the workflow finished."""
-        return self.n_finished == self.workflow.n_tasks
+        """Whether every task of the workflow finished that is wanted."""
+        return self.n_finished == self.n_wanted
+
+    @property
+    def converged_in(self) -> int | None:
+        """The iteration whose result said that the loop has converged; `None` if none did."""
+        per_iteration = self.workflow.n_tasks // self.workflow.iterations
+        turns = [task // per_iteration for task, told in self.told.items() if told.converged]
+        return min(turns, default=None)
 
     def expansion(self) -> Expansion:
         """Return the workflow unrolled: what the serial numbers mean."""

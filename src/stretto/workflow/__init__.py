@@ -14,6 +14,8 @@ from stretto.workflow.durations import (
     observed,
 )
 from stretto.workflow.expansion import Edge, Expansion, SetInstance, expand
+from stretto.workflow.open_ends import OpenCount, OpenLoop
+from stretto.workflow.quorums import Quorum, Stragglers, quorum_of
 from stretto.workflow.reading import located, parse_workflow, read_workflow, workflow_from_mapping
 from stretto.workflow.schema import workflow_schema
 from stretto.workflow.task_set import Command, Function, TaskSet
@@ -32,9 +34,13 @@ __all__ = [
     "Function",
     "Lognormal",
     "Normal",
+    "OpenCount",
+    "OpenLoop",
     "Pattern",
+    "Quorum",
     "Sample",
     "SetInstance",
+    "Stragglers",
     "TaskSet",
     "Workflow",
     "block",
@@ -47,6 +53,7 @@ __all__ = [
     "located",
     "observed",
     "parse_workflow",
+    "quorum_of",
     "read_workflow",
     "workflow_from_mapping",
     "workflow_schema",

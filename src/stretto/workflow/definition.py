@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from stretto.errors import WorkflowError, under_key
 from stretto.units import check_name, whole_number
 from stretto.workflow.channels import Channel, channels_of
 from stretto.workflow.dependencies import Dependency, Pattern
 from stretto.workflow.durations import Constant, Duration, duration_of
-from stretto.workflow.task_set import MOST_TASKS, TaskSet
+from stretto.workflow.expected import expected_sets, least_tasks
+from stretto.workflow.open_ends import OpenLoop, check_open_ends, loop_of
+from stretto.workflow.task_set import MOST_TASKS, TaskSet, changed
 from stretto.workflow.together import check_together, groups_of, waits_of
 
 __all__ = ["Workflow"]
@@ -32,7 +35,7 @@ class Workflow:
     task_sets
         In any order; a set may wait for one that comes later in the list.
     iterations
-        How often the whole of it is done.
+        How often the whole of it is done; or at most how often, and until what (see `loop_of`).
     stages
         Groups of task sets that sequential mode runs one after another (Eq. 2 of the paper);
         without them a stage is a rank of the dependency graph.
@@ -57,13 +60,15 @@ class Workflow:
     platform: str | None
     folder: Path
     channels: tuple[Channel, ...]
+    open_loop: OpenLoop | None = None
+    """What decides how often it is done, where `iterations` is but a limit."""
 
     def __init__(
         self,
         name: str,
         task_sets: Sequence[TaskSet],
         *,
-        iterations: int = 1,
+        iterations: int | Mapping[str, Any] | OpenLoop = 1,
         stages: Sequence[Sequence[str]] | None = None,
         channels: Sequence[Channel] = (),
         platform: str | None = None,
@@ -72,12 +77,17 @@ class Workflow:
         _set = object.__setattr__
         _set(self, "name", check_name(name))
         _set(self, "task_sets", _task_sets(task_sets))
-        _set(self, "iterations", _iterations(iterations))
+        turns, open_loop = under_key(
+            "iterations", partial(loop_of, most=MOST_ITERATIONS), iterations
+        )
+        _set(self, "iterations", turns)
+        _set(self, "open_loop", open_loop)
         _set(self, "platform", _platform(platform))
         _set(self, "folder", Path(folder))
         _check_sets(self.task_sets, self.iterations)
         check_together(self.task_sets)
         groups = groups_of(self.task_sets)
+        check_open_ends(open_loop, {one.name: one for one in self.task_sets}, groups)
         waits = waits_of(self.task_sets, groups)
         order = _topological(self.task_sets, waits)
         given = _ranks(order, waits) if stages is None else _groups(stages)
@@ -100,13 +110,32 @@ class Workflow:
 
     @property
     def n_tasks(self) -> int:
-        """Tasks of all iterations."""
+        """Tasks of all iterations, at most."""
         return self.iterations * sum(task_set.tasks for task_set in self.task_sets)
 
     @property
     def durations_known(self) -> bool:
         """Whether every task set has a duration, so that it can be simulated."""
         return all(task_set.duration is not None for task_set in self.task_sets)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether results decide how often the loop turns, or how many tasks there are."""
+        return self.open_loop is not None or any(one.open_count for one in self.task_sets)
+
+    @property
+    def least_tasks(self) -> tuple[int, ...]:
+        """Tasks of each set, in an iteration, that run even if all stragglers are cancelled."""
+        return least_tasks(self.task_sets)
+
+    def planned(self) -> Workflow:
+        """Return the same workflow with what is open replaced by what is expected."""
+        if not self.is_open:
+            return self
+        return self._replaced(
+            task_sets=expected_sets(self.task_sets),
+            iterations=self.iterations if self.open_loop is None else self.open_loop.expected,
+        )
 
     def with_durations(self, durations: Mapping[str, object]) -> Workflow:
         """Return the same workflow with the durations of some task sets replaced.
@@ -131,7 +160,7 @@ class Workflow:
             except WorkflowError as error:
                 raise error.within("durations", name) from None
         task_sets = [
-            _changed(task_set, duration=replaced.get(task_set.name, task_set.duration))
+            changed(task_set, duration=replaced.get(task_set.name, task_set.duration))
             for task_set in self.task_sets
         ]
         return self._replaced(task_sets=task_sets)
@@ -140,7 +169,7 @@ class Workflow:
         """Return the same workflow with every known duration replaced by its mean."""
         return self._replaced(
             task_sets=[
-                _changed(one, duration=one.duration and Constant(one.duration.mean_us))
+                changed(one, duration=one.duration and Constant(one.duration.mean_us))
                 for one in self.task_sets
             ]
         )
@@ -160,7 +189,8 @@ class Workflow:
             under_key("tasks", partial(whole_number, name, least=1, most=MOST_TASKS), count)
         return self._replaced(
             task_sets=[
-                _changed(one, tasks=tasks.get(one.name, one.tasks)) for one in self.task_sets
+                changed(one, tasks=tasks[one.name], open_count=None) if one.name in tasks else one
+                for one in self.task_sets
             ]
         )
 
@@ -168,7 +198,7 @@ class Workflow:
         """Return the same workflow with this staleness wherever a previous iteration is used."""
         return self._replaced(
             task_sets=[
-                _changed(
+                changed(
                     task_set,
                     after=tuple(
                         replace(one, staleness=staleness) if one.previous else one
@@ -180,7 +210,7 @@ class Workflow:
         )
 
     def with_iterations(self, iterations: int) -> Workflow:
-        """Return the same workflow with another number of iterations."""
+        """Return the same workflow with another number of iterations, which no result decides."""
         return self._replaced(iterations=iterations)
 
     def _replaced(
@@ -189,20 +219,12 @@ class Workflow:
         return Workflow(
             self.name,
             self.task_sets if task_sets is None else task_sets,
-            iterations=self.iterations if iterations is None else iterations,
+            iterations=iterations or self.open_loop or self.iterations,
             stages=self.stages,
             channels=self.channels,
             platform=self.platform,
             folder=self.folder,
         )
-
-
-def _changed(task_set: TaskSet, **changes: object) -> TaskSet:
-    """Return a copy with other values, which are already what the slots hold."""
-    copy = object.__new__(TaskSet)
-    for slot in TaskSet.__slots__:
-        object.__setattr__(copy, slot, changes.get(slot, getattr(task_set, slot)))
-    return copy
 
 
 def _task_sets(value: object) -> tuple[TaskSet, ...]:
@@ -226,15 +248,6 @@ def _groups(value: object) -> tuple[tuple[str, ...], ...]:
                 f"expected a list of task sets, found {stage!r}", path=("stages", number)
             )
     return tuple(tuple(stage) for stage in value)
-
-
-def _iterations(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_ITERATIONS:
-        raise WorkflowError(
-            f"expected a whole number from 1 to {MOST_ITERATIONS}, found {value!r}",
-            path=("iterations",),
-        )
-    return value
 
 
 def _check_sets(task_sets: tuple[TaskSet, ...], iterations: int) -> None:
@@ -272,6 +285,12 @@ def _check_dependency(
         raise WorkflowError(f"each needs equal numbers of tasks, found {pairs}", path=at)
     if dependency.pattern is Pattern.GROUP and consumer.tasks > producer.tasks:
         raise WorkflowError(f"group needs no fewer tasks waited for; found {pairs}", path=at)
+    enough = dependency.enough
+    if enough is not None and enough.tasks > producer.tasks:
+        raise WorkflowError(
+            f"a quorum of {enough.tasks} needs as many tasks; {producer.name} has {producer.tasks}",
+            path=at,
+        )
 
 
 def _topological(task_sets: tuple[TaskSet, ...], waits: Mapping[str, list[str]]) -> list[TaskSet]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from stretto.workflow.definition import Workflow
 from stretto.workflow.dependencies import Pattern
+from stretto.workflow.quorums import Quorum, Stragglers
 from stretto.workflow.task_set import TaskSet
 
 __all__ = ["Edge", "Expansion", "SetInstance", "expand"]
@@ -31,12 +32,18 @@ class Edge:
         allowed, and `None` in the first iteration of a loop.
     pattern
         How tasks wait for tasks.
+    enough
+        How many tasks are waited for, where that is a quorum.
+    cancels
+        Whether the others are then cancelled.
     """
 
     on: str
     gate: int | None
     newest: int | None
     pattern: Pattern
+    enough: Quorum | None = None
+    cancels: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +58,7 @@ class SetInstance:
 
     @property
     def count(self) -> int:
-        """Number of tasks."""
+        """Number of tasks, at most."""
         return self.task_set.tasks
 
     @property
@@ -102,6 +109,8 @@ def expand(workflow: Workflow) -> Expansion:
                     gate=_instance(iteration - one.distance, place[one.on], n_sets),
                     newest=_instance(iteration - one.previous, place[one.on], n_sets),
                     pattern=one.pattern,
+                    enough=one.enough,
+                    cancels=one.stragglers is Stragglers.CANCEL,
                 )
                 for one in task_set.after
             )

@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 from stretto.errors import WorkflowError
 from stretto.workflow.dependencies import Pattern
 from stretto.workflow.marks import Document, line_of
+from stretto.workflow.quorums import Stragglers
 
 __all__ = [
     "ChannelForm",
@@ -79,6 +80,11 @@ _DURATION: Schema = {
     ],
 }
 _PATTERN: Schema = {"enum": [pattern.value for pattern in Pattern]}
+_QUORUM: Schema = {
+    "description": "a whole number of tasks, or a fraction of them",
+    "type": "number",
+    "exclusiveMinimum": 0,
+}
 _WAITS: Schema = {
     "type": "object",
     "additionalProperties": {
@@ -91,6 +97,8 @@ _WAITS: Schema = {
                     "pattern": _PATTERN,
                     "iteration": {"enum": ["same", "previous"]},
                     "staleness": {"type": "integer", "minimum": 0},
+                    "quorum": _QUORUM,
+                    "stragglers": {"enum": [each.value for each in Stragglers]},
                 },
                 "additionalProperties": False,
             },
@@ -118,6 +126,27 @@ _WITH: Schema = {
         {"type": "null"},
     ],
 }
+_WHOLE: Schema = {"type": "integer", "minimum": 1}
+
+
+def _open(who: str, description: str) -> Schema:
+    """Return the schema of a whole number, or of a limit on what a result decides."""
+    return {
+        "description": description,
+        "anyOf": [
+            _WHOLE,
+            {
+                "type": "object",
+                "properties": {"at_most": _WHOLE, who: {"type": "string"}, "expected": _WHOLE},
+                "required": ["at_most", who],
+                "additionalProperties": False,
+            },
+        ],
+    }
+
+
+_TASKS = _open("from", "how many, or at most how many and whose result decides")
+_ITERATIONS = _open("until", "how often, or at most how often and until what")
 _WORD: Schema = {"type": ["string", "number", "boolean"]}
 _COMMAND: Schema = {
     "description": "words, or text that is split like a shell's words",
@@ -143,7 +172,7 @@ class Form(BaseModel):
 class TaskSetForm(Form):
     """One task set, see `TaskSet`."""
 
-    tasks: int = 1
+    tasks: Annotated[Any, WithJsonSchema(_TASKS)] = 1
     cores: int = 1
     gpus: float = 0
     memory: Memory = 0
@@ -176,7 +205,7 @@ class WorkflowForm(Form):
 
     name: str
     platform: str | None = None
-    iterations: int = 1
+    iterations: Annotated[Any, WithJsonSchema(_ITERATIONS)] = 1
     task_sets: dict[str, TaskSetForm]
     stages: list[list[str]] | None = None
     channels: dict[str, ChannelForm] | None = None

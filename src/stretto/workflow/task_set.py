@@ -14,9 +14,10 @@ from stretto.resources import Resources
 from stretto.units import check_name, seconds_to_us, whole_number
 from stretto.workflow.dependencies import Dependency, dependencies_of
 from stretto.workflow.durations import Duration, duration_of
+from stretto.workflow.open_ends import OpenCount, count_of
 from stretto.workflow.templates import check_template, inputs_in
 
-__all__ = ["Command", "Function", "TaskSet"]
+__all__ = ["Command", "Function", "TaskSet", "changed"]
 
 MOST_TASKS = 10_000_000
 """Limit on the tasks of one set, and of one workflow."""
@@ -63,7 +64,8 @@ class TaskSet:
     name
         Letters, digits, ``_`` and ``-``, not beginning with a digit; at most 64.
     tasks
-        Number of tasks in an iteration.
+        Number of tasks in an iteration; or at most how many, and whose result decides (see
+        `count_of`).
     resources
         Needs of each task.
     duration
@@ -105,12 +107,14 @@ class TaskSet:
     timeout_us: int | None = None
     retries: int = 0
     with_: tuple[str, ...] = ()
+    open_count: OpenCount | None = None
+    """What decides how many tasks there are, where `tasks` is but a limit."""
 
     def __init__(
         self,
         name: str,
         *,
-        tasks: int = 1,
+        tasks: int | Mapping[str, Any] | OpenCount = 1,
         resources: Resources | None = None,
         duration: object = None,
         command: str | Sequence[str] | None = None,
@@ -126,7 +130,9 @@ class TaskSet:
     ) -> None:
         _set = object.__setattr__
         _set(self, "name", check_name(name))
-        _set(self, "tasks", whole_number("tasks", tasks, 1, MOST_TASKS))
+        most, open_count = count_of(tasks, most=MOST_TASKS)
+        _set(self, "tasks", most)
+        _set(self, "open_count", open_count)
         _set(self, "resources", under_key("resources", _resources, resources))
         _set(self, "duration", under_key("duration", duration_of, duration))
         _set(self, "work", _work(command, shell, function, arguments))
@@ -139,6 +145,14 @@ class TaskSet:
         _check_inputs(self)
         if self.name in self.with_:
             raise WorkflowError("a set runs at once with itself anyway", path=("with",))
+
+
+def changed(task_set: TaskSet, **changes: object) -> TaskSet:
+    """Return a copy with other values, which are already what the slots hold."""
+    copy = object.__new__(TaskSet)
+    for slot in TaskSet.__slots__:
+        object.__setattr__(copy, slot, changes.get(slot, getattr(task_set, slot)))
+    return copy
 
 
 def _others(names: object) -> tuple[str, ...]:
@@ -282,11 +296,18 @@ def _line(command: str) -> tuple[str, ...]:
 
 def _check_inputs(task_set: TaskSet) -> None:
     waits = {one.on for one in task_set.after}
+    by_quorum = {one.on for one in task_set.after if one.quorum is not None}
     for key, text in _texts(task_set):
-        for name in inputs_in(text):
+        for kind, name in inputs_in(text):
             if name not in waits:
                 raise WorkflowError(
-                    f"{{inputs.{name}}}, but {task_set.name} does not wait for {name}", path=(key,)
+                    f"{{{kind}.{name}}}, but {task_set.name} does not wait for {name}", path=(key,)
+                )
+            if kind == "finished" and name not in by_quorum:
+                raise WorkflowError(
+                    f"{{finished.{name}}}, but {task_set.name} waits for all of {name} that it "
+                    "uses; only a quorum leaves tasks out",
+                    path=(key,),
                 )
 
 

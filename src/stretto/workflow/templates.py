@@ -27,10 +27,10 @@ FIELDS: Mapping[str, str] = {
     "cores": "number of cores of each rank",
     "gpus": "number of GPUs of each rank",
 }
-"""Every field and what it stands for; ``inputs.NAME`` besides (see `fill`)."""
+"""Every field and what it stands for; ``inputs.NAME``, ``finished.NAME`` besides (see `fill`)."""
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
-_INPUT = re.compile(r"inputs\.[A-Za-z_][A-Za-z0-9_-]*")
+_INPUT = re.compile(r"(inputs|finished)\.[A-Za-z_][A-Za-z0-9_-]*")
 
 
 def check_template(text: str) -> None:
@@ -41,13 +41,15 @@ def check_template(text: str) -> None:
             raise WorkflowError(f"a lone {token[0]!r} in {text!r}; write {{{{ or }}}} for a brace")
         if field is not None and field not in FIELDS and not _INPUT.fullmatch(field):
             known = ", ".join(FIELDS)
-            raise WorkflowError(f"no field {{{field}}}; expected one of {known}, inputs.NAME")
+            raise WorkflowError(
+                f"no field {{{field}}}; expected one of {known}, inputs.NAME, finished.NAME"
+            )
 
 
-def inputs_in(text: str) -> list[str]:
-    """Return the names of the sets whose iterations `text` asks for."""
+def inputs_in(text: str) -> list[tuple[str, str]]:
+    """Return what `text` asks of which sets: ``("inputs", NAME)`` or ``("finished", NAME)``."""
     fields = [token[1] for token in _TOKEN.finditer(text) if token[1] is not None]
-    return [field.removeprefix("inputs.") for field in fields if field.startswith("inputs.")]
+    return [(kind, name) for kind, dot, name in (one.partition(".") for one in fields) if dot]
 
 
 def fill(text: str, fields: Mapping[str, object]) -> str:
@@ -59,7 +61,8 @@ def fill(text: str, fields: Mapping[str, object]) -> str:
         A template that `check_template` accepts.
     fields
         Values by name.  ``inputs.NAME`` stands for the iteration of the set NAME whose results
-        this task uses, or ``none`` where it has to do without.
+        this task uses, or ``none`` where it has to do without; ``finished.NAME`` for the numbers
+        of its tasks that had finished, such as ``0-3,5``, where these are a quorum.
     """
     if "{" not in text and "}" not in text:
         return text

@@ -16,9 +16,10 @@ from stretto.resources import Resources
 from stretto.units import GPU_MILLI, US_PER_SECOND, us_to_seconds
 from stretto.workflow.channels import Channel
 from stretto.workflow.definition import Workflow
-from stretto.workflow.dependencies import Dependency
+from stretto.workflow.dependencies import Dependency, Pattern
 from stretto.workflow.durations import Constant, Duration, Lognormal, Normal, Sample
 from stretto.workflow.marks import check_values
+from stretto.workflow.quorums import Stragglers
 from stretto.workflow.task_set import Command, Function, TaskSet
 from stretto.workflow.yaml_text import FLOAT, INTEGER
 
@@ -41,7 +42,8 @@ def workflow_to_mapping(workflow: Workflow) -> dict[str, Any]:
     mapping: dict[str, Any] = {"name": workflow.name}
     if workflow.platform is not None:
         mapping["platform"] = workflow.platform
-    mapping["iterations"] = workflow.iterations
+    loop = workflow.open_loop
+    mapping["iterations"] = workflow.iterations if loop is None else loop.to_json()
     mapping["task_sets"] = {one.name: _task_set(one) for one in workflow.task_sets}
     mapping["stages"] = [list(stage) for stage in workflow.stages]
     if workflow.channels:
@@ -88,7 +90,9 @@ _Dumper.add_implicit_resolver("tag:yaml.org,2002:int", INTEGER, list("-+01234567
 
 
 def _task_set(task_set: TaskSet) -> dict[str, Any]:
-    mapping: dict[str, Any] = {"tasks": task_set.tasks, **_resources(task_set.resources)}
+    count = task_set.open_count
+    mapping: dict[str, Any] = {"tasks": task_set.tasks if count is None else count.to_json()}
+    mapping.update(_resources(task_set.resources))
     if task_set.duration is not None:
         mapping["duration"] = duration_to_value(task_set.duration)
     mapping.update(_work(task_set))
@@ -206,11 +210,15 @@ def _after(dependencies: tuple[Dependency, ...]) -> Any:
 
 
 def _how(dependency: Dependency) -> Any:
-    if not dependency.previous:
+    if not dependency.previous and dependency.quorum is None:
         return dependency.pattern.value
-    how: dict[str, Any] = {"iteration": "previous"}
-    if dependency.pattern.value != "all":
+    how: dict[str, Any] = {"iteration": "previous"} if dependency.previous else {}
+    if dependency.quorum is not None:
+        how["quorum"] = dependency.quorum
+    elif dependency.pattern is not Pattern.ALL:
         how["pattern"] = dependency.pattern.value
+    if dependency.stragglers is not Stragglers.FINISH:
+        how["stragglers"] = dependency.stragglers.value
     if dependency.staleness:
         how["staleness"] = dependency.staleness
     return how
