@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import subprocess
 import sys
@@ -98,6 +99,18 @@ def test_deepdrivemd_streams_with_all_four_components_alive(tmp_path: Path) -> N
     assert all(isinstance(one, int) for one in picked)
     assert picked != [0, 0]
     assert {int(trace.task[row]) for row in trace.idle} >= {2, 3, 4}
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_the_converging_loop_ends_when_its_error_is_small(tmp_path: Path, mode: Mode) -> None:
+    ended = ran("converging/workflow.yaml", tmp_path, mode)
+    last = ended.trace.converged_in
+    assert last is not None
+    results = [ended.result("judge", iteration=number) for number in range(last + 1)]
+    assert [one["converged"] for one in results] == [False] * last + [True]
+    assert results[-1]["error"] <= 0.003
+    assert abs(results[-1]["pi"] - math.pi) < 5 * 0.003
+    assert ended.result("judge", iteration=last + 1) is None
 
 
 def test_each_summary_of_the_ensemble_has_its_own_block(tmp_path: Path) -> None:

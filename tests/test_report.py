@@ -7,10 +7,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from stretto.analysis import freshness
 from stretto.platform import Node, Platform
 from stretto.report import render, write_report
 from stretto.report.axes import amount_ticks, duration, time_axis
 from stretto.report.palette import OTHER, colours
+from stretto.simulator import simulate
 from stretto.trace import Kind, Note, Outcome
 from stretto.workflow import TaskSet, Workflow
 from tests.traces import Attempt, changed, deepdrivemd, greedy, made, platform, slot, summit
@@ -215,3 +217,38 @@ def test_amount_ticks_are_round():
     assert amount_ticks(96) == (0, 50)
     assert amount_ticks(2688) == (0, 1000, 2000)
     assert amount_ticks(2) == (0, 1, 2)
+
+
+def test_the_age_of_input_and_what_was_dropped_are_told():
+    workflow = Workflow(
+        "loop",
+        [
+            TaskSet(
+                "walk",
+                tasks=2,
+                duration={"mean": 10, "sd": 4},
+                after={"judge": {"iteration": "previous", "staleness": 1}},
+            ),
+            TaskSet("judge", duration=3, after="walk"),
+        ],
+        iterations={"at_most": 6, "until": "judge", "expected": 4},
+    )
+    trace = simulate(workflow, Platform("x", (Node("n", 3, 0, 0),)), mode="task-level", seed=2)
+    ages = {
+        int(age) if age is not None else None
+        for row, used in trace.inputs.items()
+        for _, iteration in used
+        for age in [
+            None
+            if iteration is None
+            else trace.instance()[row] // len(workflow.task_sets) - 1 - iteration
+        ]
+    }
+    (one,) = freshness(trace)
+    assert (one.task_set, one.on) == ("walk", "judge")
+    assert {age for age, _ in one.ages} == ages
+    assert sum(count for _, count in one.ages) == len(trace.inputs)
+    text = " ".join(" ".join(read(render([trace])).text).split())
+    assert str(one) in text
+    assert f"{len(trace.dropped)} not wanted anymore, dropped" in text
+    assert "up to 6 iterations, until judge has converged (4 expected)" in text

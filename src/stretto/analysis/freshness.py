@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from stretto.analysis.serials import serials
 from stretto.trace import Trace
 
 __all__ = ["Freshness", "freshness"]
@@ -39,17 +40,15 @@ def freshness(trace: Trace) -> list[Freshness]:
     An input could be old where its dependency has a staleness above 0, and an iteration came
     before.  Age 0 is the previous iteration's result.
     """
-    instances = trace.expansion().instances
-    rows = trace.instance()
+    numbers = serials(trace.workflow)
+    iterations, places = numbers.iteration(trace.task), numbers.place(trace.task)
     counted: dict[tuple[int, str], Counter[int | None]] = {}
-    n_sets = len(trace.workflow.task_sets)
     for row, inputs in trace.inputs.items():
-        instance = instances[rows[row]]
         for on, iteration in inputs:
-            age = None if iteration is None else instance.iteration - 1 - iteration
-            counted.setdefault((instance.index % n_sets, on), Counter())[age] += 1
+            age = None if iteration is None else int(iterations[row]) - 1 - iteration
+            counted.setdefault((int(places[row]), on), Counter())[age] += 1
     return [
-        Freshness(trace.workflow.task_sets[place].name, on, _sorted(ages))
+        Freshness(numbers.names[place], on, _sorted(ages))
         for (place, on), ages in sorted(counted.items())
     ]
 

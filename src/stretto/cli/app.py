@@ -205,8 +205,8 @@ def run(
     workflow = workflow_of(file)
     console = Console(stderr=as_json)
     expansion = expand(workflow)
-    done = [0] * len(expansion.instances)
-    with shown(console, expansion, done) as observe, about(file):
+    none = [0] * len(expansion.instances)
+    with shown(console, expansion, none, none) as observe, about(file):
         ended = run_workflow(
             workflow,
             platform=platform,
@@ -226,11 +226,9 @@ def run(
 def resume(run_dir: RunDir, as_json: Json = False) -> None:
     """Go on with a run that was stopped, killed or had failed."""
     replay, _ = run_replayed(run_dir)
-    done = [
-        instance.count - replay.state.unfinished[instance.index]
-        for instance in replay.expansion.instances
-    ]
-    with shown(Console(stderr=as_json), replay.expansion, done) as observe:
+    counts = replay.state.wanted
+    console = Console(stderr=as_json)
+    with shown(console, replay.expansion, counts.finished, counts.dropped) as observe:
         ended = resume_run(run_dir, observe=observe)
     _end(ended, as_json)
 
@@ -247,20 +245,28 @@ def status(run_dir: RunDir, as_json: Json = False) -> None:
     """Say how far a run is; it may be on."""
     replay, driven = run_replayed(run_dir)
     state = state_to_json(replay, driven=driven)
+    statuses = [one.name.lower() for one in Status]
     if as_json:
         print_json(state)
         return
     print(
         f"{state['workflow']} ({state['mode']}, {state['kind']}) {_how(state)}: "
-        f"{state['finished']} of {state['tasks']} tasks finished, {state['in_flight']} in flight, "
-        f"{state['failed']} failed, after {seconds(state['time_s'])}"
+        f"{state['finished']} of {state['tasks'] - state['dropped']} tasks finished, "
+        f"{state['in_flight']} in flight, {state['failed']} failed, "
+        + f"{state['dropped']} dropped, " * bool(state["dropped"])
+        + f"after {seconds(state['time_s'])}"
     )
-    shown_statuses = [one.name.lower() for one in Status if one is not Status.DROPPED]
+    rows = [row for row in state["sets"] if sum(row[one] for one in statuses) > row["dropped"]]
+    shown_statuses = [
+        one
+        for one in statuses
+        if one not in ("dropped", "leaving") or any(row[one] for row in rows)
+    ]
     table = Table()
     table.add_column("task set", overflow="fold")
     for name in shown_statuses:
         table.add_column(name, justify="right", no_wrap=True)
-    for row in state["sets"]:
+    for row in rows:
         counts = [str(row[name] or "·") for name in shown_statuses]
         table.add_row(f"{row['set']}\\[{row['iteration']}]", *counts)
     Console().print(table)
@@ -304,7 +310,7 @@ def _how(state: dict[str, Any]) -> str:
     """Return in words how a run is."""
     if state["driven"]:
         return "is on"
-    if state["finished"] == state["tasks"]:
+    if state["finished"] + state["dropped"] == state["tasks"] and not state["in_flight"]:
         return "is done"
     if state["kind"] == Kind.IMPORTED:
         return "is the record of another engine"
@@ -331,6 +337,8 @@ def _end(ended: Run, as_json: bool) -> None:
         _print_summaries([summary])
         for line in summary["freshness"]:
             print(line)
+        if made.traces[0].workflow.open_loop is not None and code is Exit.DONE:
+            print(_convergence(made.traces[0]))
         print(f"{ended.ending.value}: {ended.directory}\nreport: {made.path}")
         if code is Exit.FAILED:
             print("once the cause is mended (the description stays as it was), go on with:")
@@ -339,6 +347,13 @@ def _end(ended: Run, as_json: bool) -> None:
         elif code is not Exit.DONE:
             print(f"go on with: {resume_command(ended.directory)}")
     raise typer.Exit(code)
+
+
+def _convergence(trace: Trace) -> str:
+    """Return in words how an open loop came to its end."""
+    if trace.converged_in is None:
+        return f"not converged in {counted(trace.workflow.iterations, 'iteration')}"
+    return f"converged in iteration {trace.converged_in}, {len(trace.dropped)} tasks dropped"
 
 
 def _print_failures(trace: Trace) -> None:
@@ -362,6 +377,8 @@ def _summary(trace: Trace) -> dict[str, Any]:
         "kind": str(trace.kind),
         "tasks": trace.workflow.n_tasks,
         "finished": trace.n_finished,
+        "dropped": len(trace.dropped),
+        "converged_in": trace.converged_in,
         "ttx_s": trace.ttx_us / 1e6,
         "core_utilisation": use.cores,
         "gpu_utilisation": use.gpus,
@@ -379,7 +396,7 @@ def _print_summaries(summaries: list[dict[str, Any]]) -> None:
     for one in summaries:
         table.add_row(
             f"{one['kind']}, {one['mode']}",
-            f"{one['finished']} of {one['tasks']}",
+            f"{one['finished']} of {one['tasks'] - one['dropped']}",
             seconds(one["ttx_s"]),
             percent(one["core_utilisation"]),
             percent(one["gpu_utilisation"]),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import assert_never
 
-from stretto.workflow import Dependency, Workflow
+from stretto.units import counted
+from stretto.workflow import Dependency, Stragglers, Workflow
 
 __all__ = ["GraphFormat", "graph_text"]
 
@@ -32,19 +33,22 @@ def graph_text(workflow: Workflow, form: GraphFormat) -> str:
 
 
 def _label(one: Dependency) -> str:
-    if not one.previous:
-        return str(one.pattern)
-    return f"{one.pattern}, previous iteration, staleness {one.staleness}"
+    parts = [str(one.pattern) if one.quorum is None else f"{one.pattern} {one.quorum}"]
+    if one.stragglers is Stragglers.CANCEL:
+        parts.append("cancels stragglers")
+    if one.previous:
+        parts.append(f"previous iteration, staleness {one.staleness}")
+    return ", ".join(parts)
 
 
 def _lines(workflow: Workflow) -> list[str]:
-    turns = f"{workflow.iterations} iteration{'s' * (workflow.iterations != 1)}"
+    turns = str(workflow.open_loop or counted(workflow.iterations, "iteration"))
     lines = [f"{workflow.name}: {workflow.n_tasks} tasks in {turns}"]
     for number, stage in enumerate(workflow.stages):
         lines.append(f"stage {number}")
         for name in stage:
             task_set = workflow[name]
-            tasks = f"{task_set.tasks} task{'s' * (task_set.tasks != 1)}"
+            tasks = task_set.open_count or counted(task_set.tasks, "task")
             lines.append(f"  {name}: {tasks}, {task_set.resources} each")
             lines += [f"    waits for {one.on} ({_label(one)})" for one in task_set.after]
     return lines

@@ -27,6 +27,8 @@ def print_plan(console: Console, plan: Plan) -> None:
         f"{counted(values['tasks'], 'task')}, {counted(values['iterations'], 'iteration')}, "
         f"{counted(values['cores'], 'core')}, {counted(values['gpus'], 'GPU')}"
     )
+    for line in plan.assumptions:
+        console.print(f"Open: {line}")
     degrees = Table(title="Degree of asynchronicity", title_justify="left")
     for heading in ("DOA_dep", "width - 1", "DOA_res", "WLA"):
         degrees.add_column(heading, justify="right")

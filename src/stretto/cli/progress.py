@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -16,9 +17,10 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from stretto.cli.texts import last_line, printable
+from stretto.cli.texts import last_line, printable, said
 from stretto.running import Observer
-from stretto.scheduler import Event, Failed, Finished, Resumed
+from stretto.scheduler import Dropped, Event, Failed, Finished, Resumed, Told
+from stretto.units import counted
 from stretto.workflow import Expansion
 
 __all__ = ["shown"]
@@ -28,7 +30,9 @@ MOST_BARS = 24
 
 
 @contextlib.contextmanager
-def shown(console: Console, expansion: Expansion, done: Sequence[int]) -> Iterator[Observer]:
+def shown(
+    console: Console, expansion: Expansion, done: Sequence[int], dropped: Sequence[int]
+) -> Iterator[Observer]:
     """Show progress while the context is open; what it yields observes the run.
 
     Parameters
@@ -37,8 +41,8 @@ def shown(console: Console, expansion: Expansion, done: Sequence[int]) -> Iterat
         Where to show it.
     expansion
         What is run.
-    done
-        By instance: tasks that had finished before.
+    done, dropped
+        By instance: tasks that had finished, and that were dropped, before.
     """
     if console.is_terminal:
         columns = (
@@ -49,18 +53,19 @@ def shown(console: Console, expansion: Expansion, done: Sequence[int]) -> Iterat
             TimeElapsedColumn(),
         )
         with Progress(*columns, console=console) as progress:
-            yield _Bars(progress, expansion, done)
+            yield _Bars(progress, expansion, done, dropped)
     else:
-        yield _Lines(console, expansion, done)
+        yield _Lines(console, expansion, done, dropped)
 
 
 class _Counts:
-    """How many tasks of each set have finished."""
+    """How many tasks of each set have finished, and how many were dropped."""
 
-    def __init__(self, expansion: Expansion, done: Sequence[int]) -> None:
+    def __init__(self, expansion: Expansion, done: Sequence[int], dropped: Sequence[int]) -> None:
         self.expansion = expansion
         self.firsts = [instance.first_task for instance in expansion.instances]
         self.done = list(done)
+        self.dropped = list(dropped)
 
     def instance(self, task: int) -> int:
         return bisect_right(self.firsts, task) - 1
@@ -69,8 +74,8 @@ class _Counts:
 class _Lines(_Counts):
     """A line for each set that is complete, and for each failure."""
 
-    def __init__(self, console: Console, expansion: Expansion, done: Sequence[int]) -> None:
-        super().__init__(expansion, done)
+    def __init__(self, console: Console, *counts: Any) -> None:
+        super().__init__(*counts)
         self._console = console
 
     def __call__(self, now_us: int, events: Sequence[Event]) -> None:
@@ -79,10 +84,14 @@ class _Lines(_Counts):
                 case Finished(task, _, _):
                     index = self.instance(task)
                     self.done[index] += 1
-                    instance = self.expansion.instances[index]
-                    if self.done[index] == instance.count:
-                        every = f"all {instance.count} " if instance.count > 1 else ""
-                        self._say(now_us, f"{instance.name}: {every}finished")
+                    self._tell_complete(now_us, index)
+                case Told(task, _, converged, tasks):
+                    name = self.expansion.task_name(task)
+                    self._say(now_us, f"{name}: {said(converged, tasks)}")
+                case Dropped(first, _, reason, tasks):
+                    self._say(now_us, f"{counted(tasks, 'task')} dropped: {reason}")
+                    for task in range(first, first + tasks):
+                        self.dropped[self.instance(task)] += 1
                 case Failed(task, attempt, _, reason):
                     name = self.expansion.task_name(task)
                     self._say(now_us, f"{name}: attempt {attempt} failed: {last_line(reason)}")
@@ -90,6 +99,12 @@ class _Lines(_Counts):
                     self._say(now_us, "resumed")
                 case _:
                     pass
+
+    def _tell_complete(self, now_us: int, index: int) -> None:
+        instance = self.expansion.instances[index]
+        if self.done[index] + self.dropped[index] == instance.count:
+            every = f"all {self.done[index]} " if self.done[index] > 1 else ""
+            self._say(now_us, f"{instance.name}: {every}finished")
 
     def _say(self, now_us: int, text: str) -> None:
         line = f"[{now_us / 1e6:10.3f} s] {printable(text)}"
@@ -99,8 +114,8 @@ class _Lines(_Counts):
 class _Bars(_Counts):
     """A bar for each set, or for each set and iteration where these are few."""
 
-    def __init__(self, progress: Progress, expansion: Expansion, done: Sequence[int]) -> None:
-        super().__init__(expansion, done)
+    def __init__(self, progress: Progress, expansion: Expansion, *counts: Any) -> None:
+        super().__init__(expansion, *counts)
         self._progress = progress
         self._failed: dict[TaskID, int] = {}
         joined = len(expansion.instances) > MOST_BARS
@@ -112,14 +127,20 @@ class _Bars(_Counts):
                 bars[name] = progress.add_task(name, total=0, failed="")
             bar = bars[name]
             self._bar_of.append(bar)
-            total = (progress.tasks[bar].total or 0) + instance.count
-            progress.update(bar, total=total, advance=done[instance.index])
+            wanted = instance.count - self.dropped[instance.index]
+            total = (progress.tasks[bar].total or 0) + wanted
+            progress.update(bar, total=total, advance=self.done[instance.index])
 
     def __call__(self, now_us: int, events: Sequence[Event]) -> None:  # noqa: ARG002 - an Observer
         for event in events:
             match event:
                 case Finished(task, _, _):
                     self._progress.advance(self._bar_of[self.instance(task)])
+                case Dropped(first, _, _, tasks):
+                    for task in range(first, first + tasks):
+                        bar = self._bar_of[self.instance(task)]
+                        total = self._progress.tasks[bar].total or 0
+                        self._progress.update(bar, total=total - 1)
                 case Failed(task, _, _, _):
                     bar = self._bar_of[self.instance(task)]
                     failed = self._failed[bar] = self._failed.get(bar, 0) + 1

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from stretto.cli.texts import said
 from stretto.errors import WorkflowError
 from stretto.runtime import RunDirectory
 from stretto.scheduler import (
     Cancelled,
+    Dropped,
     Event,
     Failed,
     Finished,
@@ -21,6 +23,7 @@ from stretto.scheduler import (
     Revoked,
     Started,
     Status,
+    Told,
     Woke,
     why,
 )
@@ -52,6 +55,7 @@ def state_to_json(replay: Replay, *, driven: bool) -> dict[str, Any]:
         "finished": replay.state.n_finished,
         "in_flight": replay.state.n_in_flight,
         "failed": len(replay.state.failed()),
+        "dropped": replay.state.n_dropped,
         "notes": [f"{note.time_us / 1e6:.3f} s: {note.text}" for note in replay.notes],
         "sets": sets,
     }
@@ -85,7 +89,7 @@ def story(replay: Replay, task: int, *, driven: bool) -> Iterator[str]:
     gated = replay.state.sets[replay.state.set_of[task]]
     yield f"{replay.expansion.task_name(task)}, {gated.shape}"
     for event in replay.events:
-        if getattr(event, "task", None) == task:
+        if _befell(event, task):
             yield _told(event)
     in_flight = replay.state.status[task] in (Status.LAUNCHED, Status.RUNNING)
     if in_flight and not driven:
@@ -94,9 +98,18 @@ def story(replay: Replay, task: int, *, driven: bool) -> Iterator[str]:
         yield why(replay.state, task)
 
 
+def _befell(event: Event, task: int) -> bool:
+    """Return whether an event is about a task."""
+    match event:
+        case Dropped(first, _, _, tasks):
+            return first <= task < first + tasks
+        case _:
+            return getattr(event, "task", None) == task
+
+
 def _told(event: Event) -> str:
     match event:
-        case Launched(_, attempt, time_us, placement, _, inputs):
+        case Launched(_, attempt, time_us, placement, _, inputs, present):
             where = "; ".join(
                 f"node {slot.node} cores {mask_to_text(slot.cores) or '–'}"
                 + (f" GPUs {mask_to_text(slot.gpus)}" if slot.gpus else "")
@@ -106,6 +119,9 @@ def _told(event: Event) -> str:
             used = "".join(
                 f", with {on} of " + ("no iteration yet" if age is None else f"iteration {age}")
                 for on, age in inputs
+            )
+            used += "".join(
+                f", with tasks {mask_to_text(mask)} of {on}[{age}]" for on, age, mask in present
             )
             return f"{time_us / 1e6:10.3f} s  launched, attempt {attempt}, on {where}{used}"
         case Started(_, _, time_us):
@@ -124,6 +140,10 @@ def _told(event: Event) -> str:
             return f"{time_us / 1e6:10.3f} s  lost: {reason}"
         case Cancelled(_, _, time_us):
             return f"{time_us / 1e6:10.3f} s  cancelled"
+        case Told(_, time_us, converged, tasks):
+            return f"{time_us / 1e6:10.3f} s  said: {said(converged, tasks)}"
+        case Dropped(_, time_us, reason, _):
+            return f"{time_us / 1e6:10.3f} s  dropped: {reason}"
         case Resumed(time_us):
             return f"{time_us / 1e6:10.3f} s  resumed"
         case _:

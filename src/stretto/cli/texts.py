@@ -6,11 +6,14 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from stretto.units import counted
+
 __all__ = [
     "last_line",
     "percent",
     "printable",
     "resume_command",
+    "said",
     "seconds",
     "share",
     "span",
@@ -31,6 +34,13 @@ def resume_command(run_dir: Path) -> str:
 def printable(text: str) -> str:
     """Return text with its control characters written out: what tasks say is not obeyed."""
     return "".join(one if one.isprintable() or one in "\n\t" else repr(one)[1:-1] for one in text)
+
+
+def said(converged: bool | None, tasks: int | None) -> str:
+    """Return in words what a result says of how the workflow goes on."""
+    words = {None: "", True: "converged", False: "not converged"}[converged]
+    counts = "" if tasks is None else counted(tasks, "task")
+    return ", ".join(one for one in (words, counts) if one)
 
 
 def seconds(value: float | None) -> str:

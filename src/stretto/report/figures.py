@@ -260,12 +260,12 @@ def _lanes(trace: Trace, colours: Mapping[str, Colour]) -> list[_Lane]:
     rows, started_us, ended_us = held(trace)
     place = numbers.place(trace.task[rows])
     iteration = numbers.iteration(trace.task[rows])
-    split = (
-        numbers.iterations > 1
-        and len(numbers.names) * numbers.iterations <= MOST_LANES_BY_ITERATION
-    )
+    turns = numbers.iterations
+    if trace.dropped:  # a loop that has converged: the rest of it is of no interest
+        turns = 1 + int(iteration.max(initial=0))
+    split = turns > 1 and len(numbers.names) * turns <= MOST_LANES_BY_ITERATION
     lanes = []
-    for turn in range(numbers.iterations if split else 1):
+    for turn in range(turns if split else 1):
         for at, name in enumerate(numbers.names):
             own = np.flatnonzero((place == at) & (iteration == turn) if split else place == at)
             lanes.append(

@@ -19,6 +19,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from stretto.analysis.comparison import Comparison, Row, compare
+from stretto.analysis.freshness import freshness
 from stretto.analysis.serials import attempt_name, serials
 from stretto.report.axes import duration
 from stretto.report.figures import Frame, in_use, timeline
@@ -209,6 +210,7 @@ def _section(
         "row": row,
         "trace": trace,
         "figures": figures,
+        "freshness": freshness(trace),
         "failures": failures[:MOST_REASONS],
         "more_failures": max(0, len(failures) - MOST_REASONS),
         "notes": list(islice(trace.notes, MOST_NOTES)),
