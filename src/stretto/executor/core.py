@@ -1,7 +1,8 @@
 """An executor in the manner of `concurrent.futures`, with cores and GPUs for each call.
 
 It drives the same scheduler, engine and workers as a workflow does, from a thread of its own, and
-keeps no journal.  Calls with the same needs form a set; short ones are bundled.
+keeps no journal.  Calls of a pool with the same needs and priority form a set; short ones are
+bundled.  Another priority is another set: a call that gets one leaves its set and joins the other.
 """
 
 from __future__ import annotations
@@ -9,61 +10,39 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor as FuturesExecutor
-from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 from stretto.errors import BackendError, WorkflowError
+from stretto.executor.calls import CallFuture, Kind, checked_pool, checked_priority, kind_of
+from stretto.executor.completed import Completed
 from stretto.platform import Platform, platform_named, ranks_on
-from stretto.resources import Resources
+from stretto.resources import MOST_CORES, Resources
 from stretto.runtime import Call, Embedded, Engine, Exited, Pickled, RealClock, Request
 from stretto.scheduler import (
+    Cancelled,
     Dropped,
     Event,
     Failed,
     GatedSet,
     Launched,
+    Lost,
     Opened,
+    Shared,
     State,
     Status,
     Submitted,
 )
+from stretto.units import GPU_MILLI, whole_number
 
 __all__ = ["Executor"]
 
 
 ABORT_GRACE_S = 1.0
 """Seconds that a running call has to end after Ctrl-C."""
-
-
-class _Future(Future[Any]):
-    """A future that takes its task out of the queue when it is cancelled."""
-
-    def __init__(self, shape: Resources, call: Call, dropped: Callable[[_Future], None]) -> None:
-        super().__init__()
-        self.shape = shape
-        self.call = call
-        self.task: int | None = None
-        self._begun = False
-        self._dropped = dropped
-
-    def cancel(self) -> bool:
-        if self.cancelled():
-            return True
-        cancelled = super().cancel()
-        if cancelled:
-            self._dropped(self)
-        return cancelled
-
-    def begin(self) -> bool:
-        """Return whether it is to be called; if it was cancelled, tell those who wait for it."""
-        if not self._begun:
-            self._begun = True
-            self.set_running_or_notify_cancel()
-        return self.running()
 
 
 class Executor(FuturesExecutor):
@@ -97,10 +76,11 @@ class Executor(FuturesExecutor):
             raise WorkflowError(f"{where.name} is not this machine")
         self._platform = where
         self._lock = threading.Lock()
-        self._submitted: list[_Future] = []
+        self._submitted: list[CallFuture] = []
         self._closed = False
-        self._futures: dict[int, _Future] = {}
-        self._sets: dict[Resources, int] = {}
+        self._futures: dict[int, CallFuture] = {}
+        self._sets: dict[Kind, int] = {}
+        self._subscribed: weakref.WeakSet[Completed] = weakref.WeakSet()
         self._n_tasks = 0
         self._failure: BaseException | None = None
         self._state = State([], where.nodes, [])
@@ -121,8 +101,10 @@ class Executor(FuturesExecutor):
         cores: int = 1,
         gpus: float = 0,
         memory: float | str = 0,
+        pool: str | None = None,
+        priority: int = 0,
         **kwargs: Any,
-    ) -> Future[Any]:
+    ) -> CallFuture:
         """Return the future of ``fn(*args, **kwargs)``, called once its needs can be met.
 
         Parameters
@@ -131,6 +113,10 @@ class Executor(FuturesExecutor):
             What cloudpickle can pickle: lambdas and functions of ``__main__`` too.
         cores, gpus, memory
             Needs of the call, as in `Resources`; not handed on to `fn`.
+        pool
+            Kind of work, whose share of the machine can be set (see `share`); not handed on.
+        priority
+            Whole number; of calls that wait, those with a higher one go first; not handed on.
 
         Raises
         ------
@@ -140,22 +126,81 @@ class Executor(FuturesExecutor):
             If the executor was shut down.
         """
         shape = Resources(cores=cores, gpus=gpus, memory=memory)
-        if shape not in self._sets and not any(
+        kind = kind_of(pool, shape, priority)
+        if kind not in self._sets and not any(
             ranks_on(node, shape) for node in self._platform.nodes
         ):
             has = f"{self._platform.cores} cores and {self._platform.gpus} GPUs"
             raise WorkflowError(f"a call needs {shape}; {self._platform.name} has {has}")
-        future = _Future(shape, Call(fn, (args, kwargs), {}), self._drop_soon)
+        future = CallFuture(kind, Call(fn, (args, kwargs), {}), self._drop_soon)
         with self._lock:
             if self._failure is not None:
                 raise BackendError(f"the executor has failed: {self._failure}", retryable=False)
             if self._closed:
                 raise RuntimeError("cannot submit to an executor that was shut down")
+            for completed in self._subscribed:
+                completed.add(future)
             self._submitted.append(future)
             first = len(self._submitted) == 1
         if first:
             self._loop.call_soon_threadsafe(self._take)
         return future
+
+    def completed(self, futures: Iterable[CallFuture] = ()) -> Completed:
+        """Return an iterator over calls in the order in which they are done.
+
+        It is for ``for`` and for ``async for``, yields futures, and ends when no call is left.
+
+        Parameters
+        ----------
+        futures
+            Calls to begin with; every call that is submitted from now on joins them.
+        """
+        completed = Completed(futures)
+        with self._lock:
+            self._subscribed.add(completed)
+        return completed
+
+    def share(self, pool: str, *, cores: int | None = None, gpus: float | None = None) -> None:
+        """Let the calls of a pool hold so much together, from now on; `None` is no limit.
+
+        A smaller share ends nothing: it is reached as calls end.  Shares may add up to more than
+        there is, or to less.
+
+        Raises
+        ------
+        WorkflowError
+            If a number is negative, or the cores are not whole.
+        """
+        if cores is not None:
+            whole_number("cores", cores, 0, MOST_CORES)
+        if gpus is not None and not (isinstance(gpus, int | float) and 0 <= gpus <= MOST_CORES):
+            raise WorkflowError(f"expected a number of GPUs, found {gpus!r}", path=("gpus",))
+        milli = None if gpus is None else round(gpus * GPU_MILLI)
+        self._soon(self._engine.post, Shared(checked_pool(pool), cores, milli))
+
+    def prioritise(self, future: CallFuture, priority: int) -> None:
+        """Give a call that waits another priority; on one that has begun it has no effect.
+
+        Raises
+        ------
+        WorkflowError
+            If it is no whole number, or beyond the limit.
+        """
+        self._soon(self._move, future, checked_priority(priority))
+
+    def cancel(self, future: CallFuture) -> bool:
+        """Cancel a call, also one that runs; return whether there was anything to cancel.
+
+        The process of a call that runs is asked to end, and killed if it does not; its future is
+        cancelled once the call is over.
+        """
+        if future.cancel():
+            return True
+        if future.done():
+            return False
+        self._soon(self._end, future)
+        return True
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         """Wait for what was submitted; after Ctrl-C, end it instead."""
@@ -163,6 +208,14 @@ class Executor(FuturesExecutor):
         if interrupted:
             self._soon(self._abort)
         self.shutdown(wait=True, cancel_futures=interrupted)
+
+    async def __aenter__(self) -> Self:
+        """Do nothing; leaving waits, and the event loop goes on meanwhile."""
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        """Wait for what was submitted, as ``with`` does."""
+        await asyncio.to_thread(self.__exit__, kind, *rest)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Accept nothing more; with `wait`, return when all that was submitted is done.
@@ -220,29 +273,34 @@ class Executor(FuturesExecutor):
             if future.cancelled():
                 future.begin()
                 continue
-            index = self._set_for(future.shape)
+            index = self._set_for(future.kind)
             if run and run[0] != index:
                 self._engine.post(Submitted(run[0], len(run)))
                 run = []
             run.append(index)
-            future.task = self._n_tasks
-            self._futures[self._n_tasks] = future
-            self._n_tasks += 1
+            self._number(future)
         if run:
             self._engine.post(Submitted(run[0], len(run)))
 
-    def _set_for(self, shape: Resources) -> int:
-        index = self._sets.get(shape)
+    def _number(self, future: CallFuture) -> None:
+        """Give a call the number of the next task."""
+        future.task = self._n_tasks
+        self._futures[self._n_tasks] = future
+        self._n_tasks += 1
+
+    def _set_for(self, kind: Kind) -> int:
+        index = self._sets.get(kind)
         if index is None:
-            index = self._sets[shape] = len(self._sets)
-            gated = GatedSet(f"calls of {shape}", shape, self._n_tasks, 0, bundles=True)
-            self._engine.post(Opened(gated, priority=0))
+            index = self._sets[kind] = len(self._sets)
+            name = f"calls of {kind.shape}"
+            gated = GatedSet(name, kind.shape, self._n_tasks, 0, bundles=True, pool=kind.pool)
+            self._engine.post(Opened(gated, kind.priority))
         return index
 
     def _request(self, launched: Launched) -> Request:
         future = self._futures[launched.task]
         call = future.call if future.begin() else Call(_nothing, ((), {}), {})
-        threads = max(1, future.shape.cores)
+        threads = max(1, future.kind.shape.cores)
         return Request(launched.task, launched.attempt, launched.placement, call, threads)
 
     def _exited(self, exited: Exited) -> None:
@@ -257,17 +315,22 @@ class Executor(FuturesExecutor):
         else:
             future.set_exception(BackendError(exited.error, retryable=True))
 
-    def _settle(self, future: _Future, result: object) -> None:
+    def _settle(self, future: CallFuture, result: object) -> None:
         try:
             future.set_result(result.load() if isinstance(result, Pickled) else result)
         except Exception as error:  # loading runs the user's code
             future.set_exception(error)
 
     def _observe(self, _: int, events: Sequence[Event]) -> None:
-        """Tell the futures of calls that could not even be launched."""
+        """Tell the futures of calls that were ended, or could not even be launched."""
         for event in events:
-            if isinstance(event, Failed) and event.task in self._futures:
-                future = self._futures.pop(event.task)
+            if not isinstance(event, Failed | Cancelled | Lost):
+                continue
+            future = self._futures.get(event.task)
+            if future is not None and future.unwanted:
+                self._futures.pop(event.task).end()
+            elif future is not None and isinstance(event, Failed):
+                del self._futures[event.task]
                 if future.running():
                     future.set_exception(BackendError(event.reason, retryable=True))
 
@@ -276,19 +339,48 @@ class Executor(FuturesExecutor):
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(callback, *args)
 
-    def _drop_soon(self, future: _Future) -> None:
+    def _drop_soon(self, future: CallFuture) -> None:
         self._soon(self._drop, future)
 
-    def _drop(self, future: _Future) -> None:
+    def _drop(self, future: CallFuture) -> None:
         """Take a cancelled call out of the queue, unless it is not in it yet or was launched."""
         task = future.task
-        if task is None or task not in self._futures:
-            return
-        # What was handed over in this very turn of the loop, the state does not know yet.
-        if task >= self._state.n_tasks or self._state.status[task] == Status.READY:
+        if task in self._futures and self._waits(future):
             del self._futures[task]
             future.begin()
             self._engine.post(Dropped(task))
+
+    def _waits(self, future: CallFuture) -> bool:
+        """Return whether a call waits in its set.
+
+        What was handed over in this very turn of the loop, the state does not know yet.
+        """
+        task = future.task
+        assert task is not None
+        return task >= self._state.n_tasks or self._state.status[task] == Status.READY
+
+    def _move(self, future: CallFuture, priority: int) -> None:
+        """Let a call that waits join the set of another priority."""
+        kind = future.kind._replace(priority=priority)
+        if future.task is None:  # it is on its way here
+            future.kind = kind
+        elif future.task in self._futures and self._waits(future) and kind != future.kind:
+            del self._futures[future.task]
+            self._engine.post(Dropped(future.task))
+            future.kind = kind
+            index = self._set_for(kind)
+            self._number(future)
+            self._engine.post(Submitted(index, 1))
+
+    def _end(self, future: CallFuture) -> None:
+        """End a call that was launched, unless it is over."""
+        task = future.task
+        if task not in self._futures or future.unwanted:
+            return
+        future.unwanted = True
+        if self._waits(future):  # its worker died in another call, and it is to be tried again
+            self._futures.pop(task).end()
+        self._engine.post(Dropped(task))
 
     def _abort(self) -> None:
         """End the calls that run."""
