@@ -195,7 +195,7 @@ def test_every_key_of_a_platform_is_documented() -> None:
 
 def test_every_field_is_documented() -> None:
     documented = [row[0] for row in rows(section("docs/description.md", "## Template fields"))]
-    assert documented == [f"{{{name}}}" for name in [*FIELDS, "inputs.NAME"]]
+    assert documented == [f"{{{name}}}" for name in [*FIELDS, "inputs.NAME", "finished.NAME"]]
 
 
 def test_every_pattern_and_every_mode_is_documented() -> None:
