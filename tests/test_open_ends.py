@@ -30,7 +30,7 @@ from stretto.scheduler import (
     prune,
 )
 from stretto.scheduler.pruning import leaving
-from stretto.simulator import simulate
+from stretto.simulator import Simulator, simulate
 from stretto.trace import Outcome, Trace
 from stretto.workflow import expand, workflow_from_mapping, workflow_to_mapping
 from tests.open_workflows import open_cases
@@ -334,6 +334,8 @@ class TestLaws:
         trace = simulate(workflow, platform, mode=mode, seed=seed, overheads=overheads)
         check(trace, slack_us=1000 * stage_us)
         assert trace.complete
+        prepared = Simulator(workflow, platform, mode=mode, overheads=overheads)
+        assert prepared.makespan_us(seed) == trace.ttx_us
         again = simulate(workflow, platform, mode=mode, seed=seed, overheads=overheads)
         assert (trace.task.tolist(), trace.ended_us.tolist(), trace.dropped) == (
             again.task.tolist(),
