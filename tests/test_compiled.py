@@ -7,12 +7,12 @@ import pickle
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 import stretto
 from stretto import compiling
@@ -22,7 +22,8 @@ from stretto.errors import WorkflowError
 from stretto.platform import Node, Overheads, Platform, platform_named
 from stretto.report import render
 from stretto.resources import Resources
-from stretto.scheduler import GatedSet, Mode, Order, State
+from stretto.scheduler import Event, GatedSet, Launched, Mode, Order, State, gated_sets
+from stretto.scheduler.gates import Feed
 from stretto.simulator import Simulator, compiled, simulate
 from stretto.simulator.compiled import (
     choice,
@@ -32,8 +33,8 @@ from stretto.simulator.compiled import (
     uncovered_durations,
 )
 from stretto.simulator.compiled.boards import board_of, ordered, played
-from stretto.simulator.virtual import play
-from stretto.trace import Kind, Outcome, TraceBuilder
+from stretto.simulator.virtual import play, with_stages
+from stretto.trace import Outcome
 from stretto.workflow import Dependency, Pattern, TaskSet, Workflow, expand
 from tests import roads, traces
 from tests.workflows import FailingWorld
@@ -51,8 +52,8 @@ def noticed() -> None:
 class Given:
     """A world with these durations."""
 
-    def __init__(self, durations_us: NDArray[np.int64]) -> None:
-        self._durations_us = durations_us.tolist()
+    def __init__(self, durations_us: Sequence[int]) -> None:
+        self._durations_us = durations_us
 
     def outcome(self, task: int, attempt: int) -> tuple[int, str | None]:
         return self._durations_us[task], None
@@ -128,21 +129,57 @@ class TestOracle:
                 )
                 roads.assert_agree(simulator, seed)
 
-    def test_a_set_that_waits_twice_for_another_is_released_once(self) -> None:
+    @pytest.mark.parametrize(
+        ("durations_us", "expected"),
+        [
+            # The gate of c opens at 6; what c0 waits for ends then, too.  Launched before the gate
+            # was opened its end comes first, launched after it comes second.
+            ([4, 3, 1, 3, 1, 1, 1], [5, 6]),
+            ([4, 4, 1, 2, 1, 1, 1], [6, 5]),
+        ],
+    )
+    def test_ends_and_gates_of_one_instant_come_in_their_order(
+        self, durations_us: list[int], expected: list[int]
+    ) -> None:
+        sets = [
+            TaskSet("gate"),
+            TaskSet("a", tasks=2),
+            TaskSet("b", tasks=2, after={"a": "each"}),
+            TaskSet("c", tasks=2, after={"b": "each", "gate": "all"}),
+        ]
+        overheads = Overheads(stage_us=2)
+        gated = with_stages(gated_sets(expand(Workflow("w", sets)), Mode.TASK_LEVEL), overheads)
+        launched = launches(gated, durations_us, overheads)
+        assert launched[-2:] == [(expected[0], 6), (expected[1], 6)]
+
+    def test_a_gate_that_opens_late_opens_once_however_often_the_set_waits(self) -> None:
+        each = Pattern.EACH
         sets = (
-            GatedSet("a", Resources(), 0, 1, opens=(1, 1)),
-            GatedSet("b", Resources(), 1, 2, gates=3),
+            GatedSet("a", Resources(), 0, 1, opens=(2, 2)),
+            GatedSet("b", Resources(), 1, 2, feeds=(Feed(2, each),)),
+            GatedSet("c", Resources(), 3, 2, gates=3, fed_by=((1, each),)),
         )
-        overheads = Overheads(stage_us=7)
-        durations_us = np.array([5, 3, 3])
-        builder = TraceBuilder()
-        state = State(sets, PLATFORM.nodes, [0, 0])
-        play(state, Given(durations_us), overheads=overheads, observe=builder.add)
-        workflow = Workflow("w", [TaskSet("a"), TaskSet("b", tasks=2)])
-        readable = builder.trace(workflow, PLATFORM, mode="", seed=0, kind=Kind.SIMULATED)
-        board = ordered(board_of(sets, PLATFORM.nodes, overheads), [0, 0], strict=False)
-        after = played(board, durations_us)
-        assert after.rows["launched_us"].tolist() == readable.launched_us.tolist() == [0, 12, 12]
+        launched = launches(sets, [5, 3, 20, 1, 1], Overheads(stage_us=7))
+        assert launched == [(0, 0), (1, 0), (2, 0), (3, 12), (4, 20)]
+
+
+def launches(
+    sets: Sequence[GatedSet], durations_us: Sequence[int], overheads: Overheads
+) -> list[tuple[int, int]]:
+    """Return tasks and when they were launched, in order; by both roads, which agree."""
+    readable: list[tuple[int, int]] = []
+
+    def observe(event: Event) -> None:
+        if isinstance(event, Launched):
+            readable.append((event.task, event.time_us))
+
+    priorities = [0] * len(sets)
+    state = State(sets, PLATFORM.nodes, priorities)
+    play(state, Given(durations_us), overheads=overheads, observe=observe)
+    board = ordered(board_of(sets, PLATFORM.nodes, overheads), priorities, strict=False)
+    rows = played(board, np.array(durations_us)).rows
+    assert list(zip(rows["task"], rows["launched_us"], strict=True)) == readable
+    return readable
 
 
 class TestTraces:
@@ -279,6 +316,14 @@ class TestCoverage:
         sets = [TaskSet("a", duration=1), TaskSet("b", duration=2, with_="a")]
         simulator = Simulator(Workflow("w", sets), PLATFORM)
         assert uncovered(simulator._sets, 2) == "a[0] has a gang"
+        roads.assert_agree(simulator, 0)
+
+    @pytest.mark.parametrize("mode", Mode)
+    def test_quorums_are_not_covered(self, mode: Mode) -> None:
+        enough = Dependency("a", quorum=0.5)
+        sets = [TaskSet("a", tasks=4, duration=1), TaskSet("b", duration=2, after=enough)]
+        simulator = Simulator(Workflow("w", sets), PLATFORM, mode=mode)
+        assert uncovered(simulator._sets, 2) is not None
         roads.assert_agree(simulator, 0)
 
     def test_needs_that_are_new_are_not_covered(self) -> None:

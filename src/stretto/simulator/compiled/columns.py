@@ -51,10 +51,8 @@ def _slots(board: Board, shapes: Sequence[Resources]) -> tuple[NDArray[np.int32]
     rows = board.rows
     n_slots = int(rows["n_slots"].sum())
     # Slots are numbered in the order of their rows.
-    kinds = [(min(one.gpus_milli, GPU_MILLI), one.memory_mib, one.named) for one in shapes]
-    kind = np.array([kinds.index(one) for one in kinds])[board.sets["needs"]]
     columns = np.empty((n_slots, 1 + board.slots.shape[1]), dtype=np.int64)
-    columns[:, 0] = np.repeat(kind[rows["set"]], rows["n_slots"])
+    columns[:, 0] = np.repeat(board.sets["needs"][rows["set"]], rows["n_slots"])
     columns[:, 1:] = board.slots[:n_slots]
     keys: Any = columns.view(np.dtype((np.void, columns.itemsize * columns.shape[1])))
     as_bytes: list[bytes] = keys.ravel().tolist()
@@ -67,13 +65,13 @@ def _slots(board: Board, shapes: Sequence[Resources]) -> tuple[NDArray[np.int32]
             node=node,
             cores=_mask(words[:n_words]),
             gpus=_mask(words[n_words:]),
-            gpu_milli=gpu_milli,
-            memory_mib=ranks * memory_mib,
+            gpu_milli=min(shape.gpus_milli, GPU_MILLI),
+            memory_mib=ranks * shape.memory_mib,
             ranks=ranks,
-            named=tuple((name, ranks * amount) for name, amount in named),
+            named=tuple((name, ranks * amount) for name, amount in shape.named),
         )
-        for of_kind, node, ranks, *words in distinct.tolist()
-        for gpu_milli, memory_mib, named in [kinds[of_kind]]
+        for needs, node, ranks, *words in distinct.tolist()
+        for shape in [shapes[needs]]
     ]
 
 

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stretto.platform import Overheads
-from stretto.resources import Resources
 from stretto.scheduler import GatedSet
 from stretto.scheduler.rounds import BUNDLE_US
 from stretto.units import GPU_MILLI
@@ -47,21 +46,17 @@ MOST_US = 1 << 62
 
 def uncovered(sets: Sequence[GatedSet], n_nodes: int) -> str | None:
     """Return why the kernel cannot play these sets whatever their durations, `None` if it can."""
+    strange = [one.name for one in fields(GatedSet) if one.name not in KNOWN_OF_SETS]
     for one in sets:
-        strange = _strange(one, KNOWN_OF_SETS)
-        if strange:
-            return f"{one.name} has a {strange[0]}"
+        for name in strange:
+            if getattr(one, name):
+                return f"{one.name} has a {name}"
     for shape in dict.fromkeys(one.shape for one in sets):
-        if _strange(shape, KNOWN_NEEDS):
+        if any(getattr(shape, one.name) for one in fields(shape) if one.name not in KNOWN_NEEDS):
             return f"a task needs {shape}"
     if most_slots(sets, n_nodes) > MOST_SLOTS:
         return f"tasks may lie in more than {MOST_SLOTS} slots"
     return None
-
-
-def _strange(value: GatedSet | Resources, known: frozenset[str]) -> list[str]:
-    """Return the fields that are not known and say something."""
-    return [one.name for one in fields(value) if one.name not in known and getattr(value, one.name)]
 
 
 def uncovered_durations(
