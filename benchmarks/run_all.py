@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ALL = ("simulation", "planning", "psplib", "launching", "functions", "emulation")
+ALL = ("simulation", "planning", "psplib", "launching", "functions", "emulation", "adaptive")
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from stretto.analysis import check
+from stretto.scheduler import Mode
 from stretto.trace import read_trace
 from tests.commands import (
     STRETTO,
@@ -119,7 +120,7 @@ def test_a_plan_says_all_that_it_promises() -> None:
     plan = json.loads(said.stdout)
     assert (plan["doa_dep"], plan["doa_res"], plan["wla"]) == (2, 1, 1)
     assert {"doa_width", "t_seq_s", "t_async_s", "improvement"} <= plan.keys()
-    assert list(plan["simulated"]) == ["sequential", "asynchronous", "task-level"]
+    assert list(plan["simulated"]) == [str(mode) for mode in Mode]
     for one in plan["simulated"].values():
         assert set(one["ttx_s"]) == {"mean", "p5", "p95"}
         assert 0 < one["core_utilisation"]["mean"] <= 1
@@ -197,7 +198,7 @@ def test_simulations_are_told_and_reported(tmp_path: Path) -> None:
     said = called(*words, "--json", "--report", tmp_path / "report.html")
     assert (said.returncode, said.stderr) == (0, "")
     modes = json.loads(said.stdout)["modes"]
-    assert [one["mode"] for one in modes] == ["sequential", "asynchronous", "task-level"]
+    assert [one["mode"] for one in modes] == [str(mode) for mode in Mode]
     assert (tmp_path / "report.html").read_text().startswith("<!")
     one = called(*words, "--json", "--mode", "sequential")
     assert json.loads(one.stdout)["modes"] == modes[:1]
@@ -294,12 +295,10 @@ def test_the_story_of_a_task_is_told(done: Path) -> None:
     assert said.returncode == 0
     told = said.stdout.splitlines()
     assert told[0] == "third[1].2, 1 core"
-    assert [line.split()[2].rstrip(",") for line in told[1:4]] == [
-        "launched",
-        "started",
-        "finished",
-    ]
-    assert told[4] == "It finished in attempt 1."
+    steps = [line.split()[2].rstrip(",:") for line in told[1:-1]]
+    assert steps[0] == "ready"
+    assert steps[-3:] == ["launched", "started", "finished"]
+    assert told[-1] == "It finished in attempt 1."
     for wrong in ("third[2]", "third.3", "fourth", "third[1", "-"):
         assert_one_line(called("explain", "run", wrong, folder=done), "there is no task")
 

@@ -174,4 +174,5 @@ def test_the_papers_table_is_printed(tmp_path: Path) -> None:
         "1578",
         "1235",
         "1235",
+        "1235",
     ]

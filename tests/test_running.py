@@ -509,7 +509,7 @@ def test_only_what_can_run_here_is_begun(tmp_path: Path) -> None:
         (flow, {"time_scale": 2.0}, "only an emulated run can scale time"),
         (flow, {"emulate": True, "time_scale": float("nan")}, "time scale"),
         (flow, {"emulate": True}, "duration"),
-        (flow, {"mode": "fast"}, "sequential, asynchronous or task-level"),
+        (flow, {"mode": "fast"}, "expected one of sequential, asynchronous, task-level, adaptive"),
         (idle, {}, "task_sets.idle: has nothing to run"),
         (big, {"platform": FOUR_CORES}, "9 cores"),
     ]

@@ -120,7 +120,7 @@ def run(
         Where: this machine unless given.  Another platform can only be emulated; an emulated run
         takes the description's unless given.
     mode
-        Sequential, asynchronous or task-level.
+        Sequential, asynchronous, task-level or adaptive.
     order
         Which set goes first: the name of a rule, or an `Order`, such as one that was optimised.
     run_dir
@@ -412,9 +412,8 @@ def _mode(mode: str) -> Mode:
     try:
         return Mode(mode)
     except ValueError:
-        raise WorkflowError(
-            f"expected sequential, asynchronous or task-level, found {mode!r}", path=("mode",)
-        ) from None
+        modes = ", ".join(Mode)
+        raise WorkflowError(f"expected one of {modes}, found {mode!r}", path=("mode",)) from None
 
 
 def _anchored(workflow: Workflow) -> Workflow:

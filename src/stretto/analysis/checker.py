@@ -35,7 +35,15 @@ from stretto.analysis.drops import drop_faults, part_faults
 from stretto.analysis.groups import finished_together_us, torn
 from stretto.analysis.serials import Serials, attempt_name, serials
 from stretto.analysis.usage import amounts, held, named_amounts
-from stretto.analysis.waits import NEVER_US, Ends, critical_path_us, free_us, given_us, stage_of
+from stretto.analysis.waits import (
+    BY_TASK,
+    NEVER_US,
+    Ends,
+    critical_path_us,
+    free_us,
+    given_us,
+    stage_of,
+)
 from stretto.trace import UNKNOWN_US, Kind, Outcome, Trace
 from stretto.units import GPU_MILLI, us_to_seconds
 from stretto.workflow import Dependency, TaskSet
@@ -44,7 +52,7 @@ __all__ = ["check", "violations"]
 
 MOST_SHOWN = 5
 """Violations of one rule that are told one by one; of the rest only the number."""
-MODES = ("sequential", "asynchronous", "task-level")
+MODES = ("sequential", "asynchronous", "task-level", "adaptive")
 
 Column = NDArray[np.int64]
 
@@ -213,7 +221,7 @@ def _failures(view: _View) -> list[str]:
         trace.task[trace.outcome == Outcome.FAILED], minlength=view.numbers.n_tasks
     )
     retries = np.array([task_set.retries for task_set in trace.workflow.task_sets])
-    lives = 1 + sum("resumed" in note.text for note in trace.notes)
+    lives = 1 + sum(note.text.startswith("resumed") for note in trace.notes)
     of_task = np.tile(np.repeat(retries, view.numbers.counts), trace.workflow.iterations)
     beyond = np.flatnonzero(failed > (of_task + 1) * lives).tolist()
     return [
@@ -261,7 +269,7 @@ def _early_tasks(view: _View) -> list[str]:
             task_set,
             dependency,
             view.ends,
-            whole_sets=trace.mode != "task-level",
+            whole_sets=trace.mode not in BY_TASK,
         )
         iteration, number = _coordinates(view, rows)
         ready_us = free[iteration, number]
@@ -306,7 +314,7 @@ def _stale_inputs(view: _View) -> list[str]:
             view.ends.of(trace.workflow, dependency.on),
             task_set.tasks,
             dependency,
-            whole_sets=trace.mode != "task-level",
+            whole_sets=trace.mode not in BY_TASK,
         )
         own = [row for row in rows.tolist() if row in trace.inputs]
         iterations, numbers = _coordinates(view, np.array(own, dtype=np.int64))

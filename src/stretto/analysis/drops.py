@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stretto.analysis.serials import Serials, serials
-from stretto.analysis.waits import NEVER_US, Ends, given_us
+from stretto.analysis.waits import BY_TASK, NEVER_US, Ends, given_us
 from stretto.trace import Trace
 from stretto.workflow import Dependency, Stragglers, TaskSet
 
@@ -133,7 +133,7 @@ def _counted(trace: Trace, numbers: Serials, source: str) -> Iterator[tuple[int,
 def _spare_us(trace: Trace, numbers: Serials, ends: Ends) -> Times:
     """Return from when a quorum made the rest of each set useless, shape ``(tasks,)``."""
     spare = np.full((numbers.iterations, numbers.per_iteration), NEVER_US, dtype=np.int64)
-    if trace.mode == "task-level":
+    if trace.mode in BY_TASK:
         for task_set in trace.workflow.task_sets:
             for one in task_set.after:
                 if one.stragglers is not Stragglers.CANCEL:

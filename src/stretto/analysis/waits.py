@@ -17,9 +17,12 @@ from numpy.typing import NDArray
 from stretto.analysis.serials import serials
 from stretto.workflow import Dependency, Pattern, TaskSet, Workflow
 
-__all__ = ["NEVER_US", "Ends", "critical_path_us", "free_us", "given_us", "stage_of"]
+__all__ = ["BY_TASK", "NEVER_US", "Ends", "critical_path_us", "free_us", "given_us", "stage_of"]
 
 NEVER_US = np.iinfo(np.int64).max // 4
+
+BY_TASK = ("task-level", "adaptive")
+"""Modes in which tasks wait for single tasks."""
 
 Times = NDArray[np.int64]
 
@@ -170,7 +173,7 @@ def critical_path_us(
                         Ends(ends_us[producers], gone_us[producers]),
                         task_set.tasks,
                         one,
-                        whole_sets=mode != "task-level",
+                        whole_sets=mode not in BY_TASK,
                     )
                     free = np.maximum(free, given)
             own = iteration, columns[task_set.name]

@@ -270,6 +270,8 @@ def status(run_dir: RunDir, as_json: Json = False) -> None:
         counts = [str(row[name] or "·") for name in shown_statuses]
         table.add_row(f"{row['set']}\\[{row['iteration']}]", *counts)
     Console().print(table)
+    if state["policy"] is not None:
+        print(f"steered by {state['policy']}")
     for note in state["notes"]:
         print(note)
 

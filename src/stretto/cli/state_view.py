@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +12,23 @@ from stretto.cli.texts import said
 from stretto.errors import WorkflowError
 from stretto.runtime import RunDirectory
 from stretto.scheduler import (
-    Cancelled,
     Dropped,
     Event,
     Failed,
-    Finished,
     Idled,
     Launched,
     Lost,
-    Resumed,
+    Mode,
     Revoked,
-    Started,
     Status,
     Told,
     Woke,
+    begun,
+    waits,
     why,
 )
 from stretto.trace import Replay, mask_to_text, replayed
+from stretto.units import US_PER_SECOND
 from stretto.workflow import Expansion
 
 __all__ = ["run_replayed", "state_to_json", "story", "task_named"]
@@ -43,10 +44,12 @@ def state_to_json(replay: Replay, *, driven: bool) -> dict[str, Any]:
         status = bytes(replay.state.status[tasks])
         counts = {one.name.lower(): status.count(one) for one in Status}
         sets.append({"set": instance.task_set.name, "iteration": instance.iteration, **counts})
+    mind = replay.state.mind
     return {
         "workflow": replay.header.workflow.name,
         "platform": replay.header.platform.name,
         "mode": replay.header.mode,
+        "policy": None if mind is None else str(mind.policy),
         "kind": str(replay.header.kind),
         "began": replay.header.began,
         "time_s": replay.now_us / 1e6,
@@ -88,9 +91,21 @@ def story(replay: Replay, task: int, *, driven: bool) -> Iterator[str]:
     """Yield the story of one task, a line for each thing that befell it."""
     gated = replay.state.sets[replay.state.set_of[task]]
     yield f"{replay.expansion.task_name(task)}, {gated.shape}"
+    header = replay.header
+    state = begun(
+        replay.expansion, header.platform.nodes, mode=Mode(header.mode), order=header.order
+    )
+    told: list[tuple[int, str]] = []
+    now_us = 0
     for event in replay.events:
+        now_us = getattr(event, "time_us", now_us)
         if _befell(event, task):
-            yield _told(event)
+            told.append((now_us, _told(event)))
+    # What it waited for comes before the launch at which the waiting ended.
+    for time_us, said_of_it in sorted(
+        [*waits(state, replay.events, task), *told], key=itemgetter(0)
+    ):
+        yield f"{time_us / US_PER_SECOND:10.3f} s  {said_of_it}"
     in_flight = replay.state.status[task] in (Status.LAUNCHED, Status.RUNNING)
     if in_flight and not driven:
         yield "It was in flight when the run ended; resume tries it again."
@@ -109,7 +124,7 @@ def _befell(event: Event, task: int) -> bool:
 
 def _told(event: Event) -> str:
     match event:
-        case Launched(_, attempt, time_us, placement, _, inputs, present):
+        case Launched(_, attempt, _, placement, _, inputs, present):
             where = "; ".join(
                 f"node {slot.node} cores {mask_to_text(slot.cores) or '–'}"
                 + (f" GPUs {mask_to_text(slot.gpus)}" if slot.gpus else "")
@@ -123,29 +138,21 @@ def _told(event: Event) -> str:
             used += "".join(
                 f", with tasks {mask_to_text(mask)} of {on}[{age}]" for on, age, mask in present
             )
-            return f"{time_us / 1e6:10.3f} s  launched, attempt {attempt}, on {where}{used}"
-        case Started(_, _, time_us):
-            return f"{time_us / 1e6:10.3f} s  started"
-        case Idled(_, _, time_us):
-            return f"{time_us / 1e6:10.3f} s  waits"
-        case Woke(_, _, time_us):
-            return f"{time_us / 1e6:10.3f} s  goes on"
+            return f"launched, attempt {attempt}, on {where}{used}"
+        case Idled():
+            return "waits"
+        case Woke():
+            return "goes on"
         case Revoked():
-            return f"{'':10}    revoked: its group is tried again as a whole"
-        case Finished(_, _, time_us):
-            return f"{time_us / 1e6:10.3f} s  finished"
-        case Failed(_, _, time_us, reason):
-            return f"{time_us / 1e6:10.3f} s  failed: {reason.strip()}"
-        case Lost(_, _, time_us, reason):
-            return f"{time_us / 1e6:10.3f} s  lost: {reason}"
-        case Cancelled(_, _, time_us):
-            return f"{time_us / 1e6:10.3f} s  cancelled"
-        case Told(_, time_us, converged, tasks):
-            return f"{time_us / 1e6:10.3f} s  said: {said(converged, tasks)}"
-        case Dropped(_, time_us, reason, _):
-            return f"{time_us / 1e6:10.3f} s  dropped: {reason}"
-        case Resumed(time_us):
-            return f"{time_us / 1e6:10.3f} s  resumed"
+            return "revoked: its group is tried again as a whole"
+        case Failed(_, _, _, reason):
+            return f"failed: {reason.strip()}"
+        case Lost(_, _, _, reason):
+            return f"lost: {reason}"
+        case Told(_, _, converged, tasks):
+            return f"said: {said(converged, tasks)}"
+        case Dropped(_, _, reason, _):
+            return f"dropped: {reason}"
         case _:
             return type(event).__name__.lower()
 

@@ -7,8 +7,9 @@ one that is left as it is.  A net gain of less than 2 %, which is what enabling 
 by itself, is inside the overhead: nobody should bother.
 
 Of the candidates the simplest is advised that is within these 2 % of the best: asynchronous before
-task-level, the order as it is before another one.  How sure it is, is the share of draws in which
-the advice holds: that its net gain is above the 2 %, or, if it is to stay sequential, that none is.
+task-level before adaptive, the order as it is before another one.  How sure it is, is the share of
+draws in which the advice holds: that its net gain is above the 2 %, or, if it is to stay
+sequential, that none is.
 """
 
 from __future__ import annotations
@@ -125,7 +126,8 @@ def advice(
     best = max(means)
     if best < INSIDE:
         at = means.index(best)
-        share = sum(max(draw) < INSIDE for draw in zip(*gains, strict=True)) / len(gains[at])
+        together = list(zip(*gains, strict=False))
+        share = sum(max(draw) < INSIDE for draw in together) / len(together)
         return Advice(
             mode=Mode.SEQUENTIAL,
             order=Order(),

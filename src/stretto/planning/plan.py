@@ -28,6 +28,8 @@ from stretto.workflow import Workflow
 __all__ = ["Plan", "plan"]
 
 OVERLAPPING = tuple(mode for mode in Mode if mode is not Mode.SEQUENTIAL)
+FIXED = (Mode.ASYNCHRONOUS, Mode.TASK_LEVEL)
+"""Modes that keep to the order they were given; adaptive mode finds another by itself."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -234,8 +236,10 @@ def _advice(
     other = _better_rule(workflow, where, costs, order, expected[Mode.TASK_LEVEL].at_means_us)
     if other is not None:
         draws = len(expected[Mode.SEQUENTIAL].draws_us)
-        again = forecasts(workflow, where, seed=seed, draws=draws, overheads=costs, order=other)
-        candidates += [(again[mode], other) for mode in OVERLAPPING]
+        again = forecasts(
+            workflow, where, seed=seed, draws=draws, overheads=costs, order=other, modes=FIXED
+        )
+        candidates += [(again[mode], other) for mode in FIXED]
     return advice(
         candidates,
         overheads_given=overheads is not None,

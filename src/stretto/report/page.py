@@ -39,7 +39,7 @@ WIDEST_SCALE = 5
 """Traces share a time axis unless one is more than so many times as long as another."""
 
 _NONE = "\N{EN DASH}"
-_MODES = ("sequential", "asynchronous", "task-level")
+_MODES = ("sequential", "asynchronous", "task-level", "adaptive")
 _MODEL = (
     ("doa_dep", "DOA_dep", "independent branches less 1"),
     ("doa_width", "DOA_width", "most task sets side by side less 1"),

@@ -231,8 +231,9 @@ class Engine:
         events += revoked(self.state)
         now_us = self.clock.now_us()
         events += prune(self.state, now_us)
-        launches = [] if self._stopping else decide(self.state, now_us)
-        events += launches
+        decided = [] if self._stopping else decide(self.state, now_us)
+        launches = [event for event in decided if isinstance(event, Launched)]
+        events += decided
         if not events:
             return
         self._record.round(now_us, events)

@@ -5,7 +5,9 @@ a journal) does the same three things in each round: apply everything that has a
 once, act on the launches.
 """
 
+from stretto.scheduler.beginning import begun
 from stretto.scheduler.events import (
+    Adapted,
     Cancelled,
     Dropped,
     Event,
@@ -28,15 +30,18 @@ from stretto.scheduler.explain import why
 from stretto.scheduler.gangs import abandoned, check_room, revoked
 from stretto.scheduler.gates import GatedSet, Mode, gated_sets
 from stretto.scheduler.order import Order
+from stretto.scheduler.policy import Policy, Release
 from stretto.scheduler.priorities import RULES, Rule, critical_path
 from stretto.scheduler.pruning import expected_told, leaving, prune
 from stretto.scheduler.rounds import decide
 from stretto.scheduler.state import ImpossibleEvent, State
+from stretto.scheduler.story import waits
 from stretto.scheduler.transitions import TRANSITIONS, Status, diagram
 
 __all__ = [
     "RULES",
     "TRANSITIONS",
+    "Adapted",
     "Cancelled",
     "Dropped",
     "Event",
@@ -50,6 +55,8 @@ __all__ = [
     "Mode",
     "Opened",
     "Order",
+    "Policy",
+    "Release",
     "Released",
     "Resumed",
     "Revoked",
@@ -62,6 +69,7 @@ __all__ = [
     "Told",
     "Woke",
     "abandoned",
+    "begun",
     "check_room",
     "critical_path",
     "decide",
@@ -71,5 +79,6 @@ __all__ = [
     "leaving",
     "prune",
     "revoked",
+    "waits",
     "why",
 ]

@@ -14,8 +14,10 @@ from typing import NamedTuple
 
 from stretto.platform import Placement
 from stretto.scheduler.gates import GatedSet
+from stretto.scheduler.policy import Policy
 
 __all__ = [
+    "Adapted",
     "Cancelled",
     "Dropped",
     "Event",
@@ -196,6 +198,20 @@ class Resumed(NamedTuple):
     time_us: int
 
 
+class Adapted(NamedTuple):
+    """The run is steered by another policy from now on.
+
+    Parameters
+    ----------
+    reason
+        In words: what gave occasion, and what the alternatives would have cost.
+    """
+
+    time_us: int
+    policy: Policy
+    reason: str
+
+
 Event = (
     Opened
     | Submitted
@@ -213,4 +229,5 @@ Event = (
     | Dropped
     | Shared
     | Resumed
+    | Adapted
 )

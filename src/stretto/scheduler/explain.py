@@ -74,6 +74,8 @@ def _ready(state: State, task: int) -> str:
     shape = state.sets[index].shape
     if together := _group_waits(state, index):
         return together
+    if state.mind is not None and state.mind.holds(index):
+        return f"It is ready and held back by the policy: {state.mind.policy}."
     ranked = [one for _, one in state.ranking.ready]
     ahead = sum(len(state.ready[other]) for other in ranked[: ranked.index(index)])
     ahead += list(state.ready[index]).index(task)

@@ -41,6 +41,12 @@ class Mode(StrEnum):
     SEQUENTIAL = "sequential"
     ASYNCHRONOUS = "asynchronous"
     TASK_LEVEL = "task-level"
+    ADAPTIVE = "adaptive"
+
+    @property
+    def by_task(self) -> bool:
+        """Whether tasks wait for single tasks."""
+        return self in (Mode.TASK_LEVEL, Mode.ADAPTIVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +159,7 @@ def gated_sets(expansion: Expansion, mode: Mode) -> tuple[GatedSet, ...]:
         for before, after in zip(expansion.stages, expansion.stages[1:], strict=False):
             for consumer in after:
                 set_gates[consumer] += before
-    feeds = [
-        list(_feeds(instance)) if mode is Mode.TASK_LEVEL else []
-        for instance in expansion.instances
-    ]
+    feeds = [list(_feeds(instance)) if mode.by_task else [] for instance in expansion.instances]
     return _with_open_ends(expansion, mode, _joined(expansion, mode, set_gates, feeds))
 
 
@@ -232,7 +235,7 @@ def _with_open_ends(
     by_quorum = any(one.quorum is not None for each in task_sets for one in each.after)
     if not by_quorum and not expansion.workflow.is_open:
         return sets
-    counts = mode is Mode.TASK_LEVEL
+    counts = mode.by_task
     prunes = prunes_of(expansion, quorums=counts)
     gates = [0] * len(sets)
     thresholds: list[list[Threshold]] = [[] for _ in sets]
@@ -256,7 +259,7 @@ def _with_open_ends(
 def _stale_inputs(instance: SetInstance, n_sets: int, mode: Mode) -> Iterable[StaleInput]:
     for edge in instance.edges:
         if edge.newest is not None and edge.newest != edge.gate:
-            pattern = edge.pattern if mode is Mode.TASK_LEVEL else Pattern.ALL
+            pattern = edge.pattern if mode.by_task else Pattern.ALL
             yield StaleInput(edge.on, pattern, _candidates(edge, n_sets), edge.enough)
 
 

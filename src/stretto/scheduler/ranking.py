@@ -22,7 +22,7 @@ class Ranking:
         Whether no set overtakes one before it that still has tasks to launch (see `order`).
     """
 
-    __slots__ = ("_priorities", "line", "ready", "strict")
+    __slots__ = ("line", "priorities", "ready", "strict")
 
     def __init__(self, *, strict: bool = False) -> None:
         self.strict = strict
@@ -30,24 +30,25 @@ class Ranking:
         """Sets with ready tasks, as (-priority, set), sorted."""
         self.line: list[tuple[int, int]] = []
         """Where the order is strict: sets with tasks to launch, as (-priority, set), sorted."""
-        self._priorities: list[int] = []
+        self.priorities: list[int] = []
+        """By set: a higher one goes first."""
 
     def add(self, priority: int) -> None:
         """Know one set more, which has nothing to launch yet."""
-        self._priorities.append(priority)
+        self.priorities.append(priority)
 
     def list_ready(self, index: int) -> None:
         """Note that a set has ready tasks."""
-        insort(self.ready, (-self._priorities[index], index))
+        insort(self.ready, (-self.priorities[index], index))
 
     def unlist_ready(self, index: int) -> None:
         """Note that a set has no ready tasks anymore."""
-        del self.ready[bisect_left(self.ready, (-self._priorities[index], index))]
+        del self.ready[bisect_left(self.ready, (-self.priorities[index], index))]
 
     def count(self, index: int, before: int, after: int) -> None:
         """Note how many tasks of a set were and are to be launched."""
         if self.strict and (before == 0) != (after == 0):
-            place = (-self._priorities[index], index)
+            place = (-self.priorities[index], index)
             if before == 0:
                 insort(self.line, place)
             else:
@@ -61,10 +62,10 @@ class Ranking:
         priorities, unlaunched
             By set: the number by which it is ranked, and how many tasks it has to launch.
         """
-        self._priorities = list(priorities)
+        self.priorities = list(priorities)
         self.strict = strict
-        self.ready = sorted((-self._priorities[index], index) for _, index in self.ready)
+        self.ready = sorted((-self.priorities[index], index) for _, index in self.ready)
         self.line = []
         if strict:
             waits = (index for index, tasks in enumerate(unlaunched) if tasks)
-            self.line = sorted((-self._priorities[index], index) for index in waits)
+            self.line = sorted((-self.priorities[index], index) for index in waits)

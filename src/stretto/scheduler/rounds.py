@@ -13,11 +13,11 @@ launched as a *bundle*, which runs them one after another in the same slots: as 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import assert_never
 
 from stretto.platform import Placement
-from stretto.scheduler.events import Inputs, Launched, Present
+from stretto.scheduler.events import Adapted, Inputs, Launched, Present
 from stretto.scheduler.gangs import places
 from stretto.scheduler.gates import GatedSet, StaleInput
 from stretto.scheduler.state import FINISHED, State
@@ -33,34 +33,52 @@ _AS_BITS = bytes(ord("01"[status == FINISHED]) for status in range(256))
 """Digits for statuses: 1 for what has finished."""
 
 
-def decide(state: State, now_us: int) -> list[Launched]:
+def decide(state: State, now_us: int) -> list[Launched | Adapted]:
     """Apply and return the launches of this round, in order."""
     if not state.unsettled:
         return []
+    decided: list[Launched | Adapted] = []
+    if state.mind is not None:
+        adapted = state.mind.consider(now_us)
+        if adapted is not None:
+            state.apply(adapted)
+            decided.append(adapted)
     state.unsettled = False
-    if not state.ranking.strict:
-        return _filled(state, now_us, _best_first(state))
-    launches = _filled(state, now_us, _in_line(state))
-    if not launches and not state.n_in_flight:
-        # Nothing would ever happen again: what the first in line waits for has failed, perhaps.
-        launches = _filled(state, now_us, _best_first(state))
+    return decided + _launches(state, now_us)
+
+
+def _launches(state: State, now_us: int) -> list[Launched]:
+    """Apply and return the launches of this round."""
+    launches = _filled(state, now_us, _in_line(state) if state.ranking.strict else _free(state))
+    # Where nothing would ever happen again (what the first in line waits for has failed, perhaps)
+    # the line is left; and in the end nothing is held back.
+    if not state.n_in_flight:
+        launches = _filled(state, now_us, _free(state))
+    if not state.n_in_flight:
+        launches = _filled(state, now_us, [index for _, index in state.ranking.ready])
     return launches
 
 
-def _best_first(state: State) -> Iterator[int]:
-    """Yield the sets that have ready tasks, best first."""
-    return iter([index for _, index in state.ranking.ready])
+def _free(state: State) -> list[int]:
+    """Return the sets that have ready tasks and are not held back, best first."""
+    ready = [index for _, index in state.ranking.ready]
+    mind = state.mind
+    if mind is None or not mind.policy.holds:
+        return ready
+    return [index for index in ready if not mind.holds(index)]
 
 
 def _in_line(state: State) -> Iterator[int]:
     """Yield the sets in line, as long as each of them launched all that it had to."""
     for _, index in list(state.ranking.line):
+        if state.mind is not None and state.mind.holds(index):
+            return
         yield index
         if state.unlaunched[index]:
             return
 
 
-def _filled(state: State, now_us: int, sets: Iterator[int]) -> list[Launched]:
+def _filled(state: State, now_us: int, sets: Iterable[int]) -> list[Launched]:
     """Apply and return the launches for which there is room, set by set."""
     launches: list[Launched] = []
     full: set[int] = set()

@@ -18,11 +18,12 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Sequence
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from stretto.platform import Node, Placement
 from stretto.scheduler.dropping import drop, settle
 from stretto.scheduler.events import (
+    Adapted,
     Cancelled,
     Dropped,
     Event,
@@ -51,6 +52,9 @@ from stretto.scheduler.shares import Shares
 from stretto.scheduler.slots import FreeSlots
 from stretto.scheduler.transitions import Status
 from stretto.scheduler.wanted import Wanted
+
+if TYPE_CHECKING:
+    from stretto.scheduler.adaptive.mind import Mind
 
 __all__ = ["ImpossibleEvent", "State"]
 
@@ -82,6 +86,7 @@ class State:
         strict: bool = False,
     ) -> None:
         self.ranking = Ranking(strict=strict)
+        self.mind: Mind | None = None  # what steers the run, if it is adaptive
         self.sets: list[GatedSet] = []
         self.slots = FreeSlots(nodes)
         self.shares = Shares()
@@ -114,13 +119,10 @@ class State:
         """Running tasks that say that they execute nothing; only asked, never gone through."""
         self.observed: list[tuple[int, int]] = []
         """By set: number and sum in microseconds of the durations seen; only where it bundles."""
-        self.shape_of: list[int] = []
-        """By set: the number of its shape."""
+        self.shape_of: list[int] = []  # by set: the number of its shape
         self.unsettled = True
         """Whether anything became free or ready since the last decision."""
-        self.n_in_flight = 0
-        self.n_finished = 0
-        self.n_dropped = 0
+        self.n_in_flight = self.n_finished = self.n_dropped = 0
         for gated, priority in zip(sets, priorities, strict=True):
             self._open(gated, priority)
         for index, gated in enumerate(self.sets):
@@ -227,8 +229,13 @@ class State:
                 self.unsettled = True
             case Resumed():
                 self._resumed(event)
+            case Adapted():
+                assert self.mind is not None, "only an adaptive run is steered"
+                self.mind.adapt(event)
             case _:
                 assert_never(event)
+        if self.mind is not None:
+            self.mind.observe(event)
 
     def _launched(self, event: Launched) -> None:
         task, attempt, _, placement, bundle, *_ = event

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stretto.platform import Overheads, Platform, check_fits, platform_for
-from stretto.scheduler import Mode, Order, State, check_room, gated_sets
+from stretto.scheduler import Mode, Order, begun, check_room, gated_sets
 from stretto.simulator.compiled import pays, uncovered, uncovered_durations
 from stretto.simulator.virtual import play, with_stages
 from stretto.simulator.world import DrawnWorld, World
@@ -58,7 +58,7 @@ class Simulator:
     workflow, platform
         What runs on what; the description's platform unless given, else this machine.
     mode
-        Sequential, asynchronous or task-level.
+        Sequential, asynchronous, task-level or adaptive.
     order
         Which set goes first: the name of a rule, or an `Order`.
     overheads
@@ -163,7 +163,9 @@ class Simulator:
 
     def _read(self, world: World, seed: int) -> Trace:
         order = self.order
-        state = State(self._sets, self.platform.nodes, self._priorities, strict=order.strict)
+        state = begun(
+            self._expansion, self.platform.nodes, mode=self.mode, order=order, sets=self._sets
+        )
         builder = TraceBuilder()
         with _no_collection():
             play(state, world, overheads=self.overheads, observe=builder.add)
@@ -179,7 +181,7 @@ class Simulator:
     # The compiled road.
 
     def _is_covered(self) -> bool:
-        return self._uncovered is None
+        return self._uncovered is None and self.mode is not Mode.ADAPTIVE
 
     def _played(self, seed: int) -> Board | None:
         """Return the board after the game of a seed; `None` if its durations are not covered."""
@@ -268,7 +270,7 @@ def simulate(
     workflow, platform
         What runs on what; the description's platform unless given, else this machine.
     mode
-        Sequential, asynchronous or task-level.
+        Sequential, asynchronous, task-level or adaptive.
     seed
         Seed of the durations; the same seed gives the same trace, to the microsecond.
     overheads

@@ -87,9 +87,10 @@ def play(
             for index in _last_gates(state, touched, released):
                 heappush(future, (later_us, serial, Released(index, later_us)))
                 serial += 1
-        launches = decide(state, now_us)
-        for launched in launches:
-            observe(launched)
+        decided = decide(state, now_us)
+        for event in decided:
+            observe(event)
+        launches = [event for event in decided if isinstance(event, Launched)]
         for started, ended in _lives(launches, now_us, world, overheads):
             if started.time_us == now_us:  # most start at once: no detour through the heap
                 state.apply(started)

@@ -9,6 +9,7 @@ import numpy as np
 
 from stretto.platform import Placement, Platform
 from stretto.scheduler import (
+    Adapted,
     Cancelled,
     Dropped,
     Event,
@@ -91,6 +92,8 @@ class TraceBuilder:
                 self._dropped.update(dict.fromkeys(range(task, task + tasks), time_us))
             case Resumed():
                 self.note(event.time_us, "resumed")
+            case Adapted(time_us, policy, reason):
+                self.note(time_us, f"adapted to {policy}: {reason}")
             case Opened() | Released() | Submitted() | Shared():
                 pass
             case _:

@@ -8,6 +8,7 @@ from typing import Any, assert_never
 
 from stretto.platform import Placement, Slot, bits
 from stretto.scheduler import (
+    Adapted,
     Cancelled,
     Dropped,
     Event,
@@ -17,6 +18,7 @@ from stretto.scheduler import (
     Launched,
     Lost,
     Opened,
+    Policy,
     Released,
     Resumed,
     Revoked,
@@ -60,6 +62,8 @@ def event_to_json(event: Event) -> list[Any]:
             return ["told", task, time_us, converged, tasks]
         case Dropped(task, time_us, reason, tasks):
             return ["dropped", task, time_us, reason, tasks]
+        case Adapted(time_us, policy, reason):
+            return ["adapted", time_us, policy.to_json(), reason]
         case Opened() | Released() | Submitted() | Shared():
             # Only an Executor and the simulator make these, and neither keeps a journal.
             raise TypeError(f"{type(event).__name__} is not journaled")
@@ -88,6 +92,10 @@ def _launched(
     return Launched(task, attempt, time_us, placement, bundle, ages, parts)
 
 
+def _adapted(time_us: int, policy: dict[str, Any], reason: str) -> Adapted:
+    return Adapted(time_us, Policy.from_json(policy), reason)
+
+
 _DECODERS: dict[str, Callable[..., Event]] = {
     "launched": _launched,
     "started": Started,
@@ -101,6 +109,7 @@ _DECODERS: dict[str, Callable[..., Event]] = {
     "told": Told,
     "dropped": Dropped,
     "resumed": Resumed,
+    "adapted": _adapted,
 }
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stretto.errors import WorkflowError
-from stretto.scheduler import Event, ImpossibleEvent, Mode, State, gated_sets
+from stretto.scheduler import Event, ImpossibleEvent, Mode, State, begun
 from stretto.trace.journal import Header, read_events, read_header
 from stretto.trace.record import Note
 from stretto.workflow import Expansion, expand
@@ -56,9 +56,8 @@ def replayed(journal: Path) -> Replay:
     """
     header = read_header(journal)
     expansion = expand(header.workflow)
-    sets = gated_sets(expansion, Mode(header.mode))
-    order = header.order
-    state = State(sets, header.platform.nodes, order.priorities(sets), strict=order.strict)
+    nodes = header.platform.nodes
+    state = begun(expansion, nodes, mode=Mode(header.mode), order=header.order)
     now_us = 0
     events: list[Event] = []
     notes: list[Note] = []

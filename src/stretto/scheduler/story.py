@@ -1,0 +1,85 @@
+"""What befell a task before it was launched: when it became ready, what then went before it, why.
+
+The events of a run are folded once more, and the state is watched at each.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from stretto.scheduler.events import Adapted, Event, Finished, Launched
+from stretto.scheduler.state import READY, State
+from stretto.units import US_PER_SECOND, counted
+
+__all__ = ["waits"]
+
+
+def waits(state: State, events: Iterable[Event], task: int) -> Iterator[tuple[int, str]]:
+    """Yield when and how a task waited, a time in microseconds and words for each step.
+
+    Parameters
+    ----------
+    state
+        The run at its beginning (see `begun`); it is brought to its end.
+    events
+        All that happened, in order.
+    """
+    index = state.set_of[task]
+    ready_us: int | None = None
+    before: Counter[int] = Counter()
+    held = ""
+    steered: Adapted | None = None
+    now_us = 0
+    if state.status[task] == READY:
+        ready_us = 0
+        yield 0, "ready from the start"
+    for event in events:
+        now_us = getattr(event, "time_us", now_us)
+        if isinstance(event, Launched) and event.task == task and ready_us is not None:
+            if now_us > ready_us:
+                yield now_us, _waited(state, now_us - ready_us, before, held)
+            ready_us, held = None, ""
+            before.clear()
+        was_ready = state.status[task] == READY
+        state.apply(event)
+        match event:
+            case Adapted():
+                steered = event
+                if ready_us is not None:
+                    yield now_us, _steered(event)
+            case Launched(other) if ready_us is not None:
+                before[state.set_of[other]] += 1
+            case _:
+                pass
+        if state.status[task] == READY and not was_ready:
+            ready_us = now_us
+            yield ready_us, _ready(state, event)
+            if steered is not None:
+                yield ready_us, _steered(steered)
+        if ready_us is not None and state.mind is not None and state.mind.holds(index):
+            held = str(state.mind.policy)
+
+
+def _ready(state: State, event: Event) -> str:
+    match event:
+        case Finished(other):
+            gated = state.sets[state.set_of[other]]
+            return f"ready: {gated.name}.{other - gated.first_task} had finished"
+        case _:
+            return "ready again"
+
+
+def _steered(event: Adapted) -> str:
+    return f"steered by {event.policy}, since {event.time_us / US_PER_SECOND:.3f} s: {event.reason}"
+
+
+def _waited(state: State, waited_us: int, before: Counter[int], held: str) -> str:
+    went = ", ".join(
+        f"{counted(tasks, 'task')} of {state.sets[index].name}"
+        for index, tasks in sorted(before.items())
+    )
+    said = f"waited {waited_us / US_PER_SECOND:.3f} s"
+    if held:
+        said += f", held back for a time by the policy ({held})"
+    return f"{said}; meanwhile went {went}" if went else said

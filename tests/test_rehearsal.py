@@ -1,0 +1,239 @@
+"""What looking ahead foresees is what the simulator then plays."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stretto.apps.paper import WORKLOADS, workload
+from stretto.platform import Node, Overheads, Platform, platform_for
+from stretto.resources import Resources
+from stretto.scheduler import RULES, Event, Finished, Mode, Order, Policy, Release, State, begun
+from stretto.scheduler.adaptive import Mind, outline_of
+from stretto.scheduler.adaptive.beliefs import Belief, Learned
+from stretto.scheduler.adaptive.comparison import Comparison
+from stretto.scheduler.adaptive.least import least_us
+from stretto.scheduler.adaptive.room import Room, dealt
+from stretto.scheduler.adaptive.spread import ends_us, rests_us
+from stretto.scheduler.slots import FreeSlots
+from stretto.simulator import DrawnWorld, simulate
+from stretto.simulator.virtual import play
+from stretto.workflow import TaskSet, Workflow, expand
+from tests.workflows import platforms, shapes
+
+ALIKE = {
+    Release.TASK: Mode.TASK_LEVEL,
+    Release.SET: Mode.ASYNCHRONOUS,
+    Release.STAGE: Mode.SEQUENTIAL,
+}
+"""The mode that each way of release stands for."""
+
+
+def comparison(mind: Mind, now_us: int = 0) -> Comparison:
+    """The present moment of a run, to be tried out."""
+    beliefs = mind.beliefs(now_us)
+    return Comparison(
+        mind.outline,
+        mind.standing(beliefs, now_us),
+        mind.policy,
+        in_force=mind.ranks(beliefs).of(mind.policy),
+        ranks=mind.ranks(beliefs),
+        beliefs=beliefs,
+        most_events=1_000_000,
+    )
+
+
+def beginning(workflow: Workflow, platform: Platform) -> tuple[State, Mind]:
+    state = begun(expand(workflow), platform.nodes, mode=Mode.ADAPTIVE, order=Order())
+    assert state.mind is not None
+    return state, state.mind
+
+
+def policies() -> list[Policy]:
+    """Every order greedily and in line; stages in one order only, as they leave little to it."""
+    found = [
+        Policy(rule, strict, release=release)
+        for release in (Release.TASK, Release.SET)
+        for rule in RULES
+        for strict in (False, True)
+    ]
+    return [*found, Policy(release=Release.STAGE)]
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_without_noise_it_is_exact_on_the_papers_workloads(name: str) -> None:
+    workflow = workload(name).at_means()
+    platform = platform_for(workflow, None)
+    _, mind = beginning(workflow, platform)
+    compared = comparison(mind)
+    least = least_us(mind.outline, compared.standing, mind.beliefs(0))
+    for policy in policies():
+        order = Order(policy.rule, strict=policy.strict)
+        played = simulate(workflow, platform, mode=ALIKE[policy.release], order=order)
+        assert compared.foreseen(policy, whole=True).end_us == played.ttx_us, policy
+        assert played.ttx_us >= least
+
+
+@pytest.mark.parametrize("name", ["deepdrivemd", "c-dg1", "c-dg2"])
+def test_with_noise_it_foresees_what_barriers_cost(name: str) -> None:
+    workflow = workload(name)
+    platform = platform_for(workflow, None)
+    compared = comparison(beginning(workflow, platform)[1])
+    for release, mode in ALIKE.items():
+        played = [simulate(workflow, platform, mode=mode, seed=seed).ttx_us for seed in range(4)]
+        foreseen = compared.foreseen(Policy(release=release), whole=True)
+        assert foreseen.end_us == pytest.approx(sum(played) / len(played), rel=0.025)
+
+
+def test_its_cost_does_not_grow_with_the_number_of_tasks() -> None:
+    def events(scale: int) -> int:
+        sets = [
+            TaskSet("a", tasks=64 * scale, duration={"mean": 100, "sd": 10}),
+            TaskSet("b", tasks=16 * scale, duration={"mean": 50, "sd": 5}, after={"a": "group"}),
+            TaskSet("c", duration=10, after="b"),
+        ]
+        workflow = Workflow("w", sets, iterations=3)
+        platform = Platform("p", (Node("n", 32 * scale, 0, 0),))
+        return comparison(beginning(workflow, platform)[1]).present.events
+
+    assert events(64) <= 1.2 * events(1)
+
+
+def test_a_rehearsal_is_cut_off_where_it_cannot_win_or_costs_too_much() -> None:
+    workflow = workload("c-dg2").at_means()
+    compared = comparison(beginning(workflow, platform_for(workflow, None))[1])
+    assert compared.foreseen(Policy("largest-first")).end_us == 1_540_000_000
+    cut = compared.foreseen(Policy("longest-first"))
+    assert cut.end_us == 1_540_000_000
+    assert cut.events < compared.present.events
+    assert compared.best() == Policy("largest-first")
+
+
+class TestSpread:
+    """A wave ends as the order statistics of its tasks do."""
+
+    @given(st.integers(1, 5000), st.integers(1, 10**9), st.floats(0, 0.3))
+    def test_all_tasks_end_and_the_mean_is_kept(
+        self, tasks: int, mean_us: int, noise: float
+    ) -> None:
+        parts = ends_us(tasks, mean_us, int(noise * mean_us))
+        assert sum(some for some, _ in parts) == tasks
+        assert [end for _, end in parts] == sorted(end for _, end in parts)
+        mean = sum(some * end for some, end in parts) / tasks
+        assert mean == pytest.approx(mean_us, abs=0.02 * mean_us + 1)
+
+    def test_whoever_waits_for_a_hundred_waits_two_and_a_half_deviations_longer(self) -> None:
+        assert ends_us(96, 1000, 100)[-1][1] == pytest.approx(1245, abs=15)
+
+    @given(st.integers(1, 500), st.integers(0, 10**9), st.integers(1, 10**8), st.integers(0, 10**7))
+    def test_what_has_run_for_a_while_never_ends_in_the_past(
+        self, tasks: int, elapsed_us: int, mean_us: int, spread_us: int
+    ) -> None:
+        parts = rests_us(tasks, elapsed_us, mean_us, spread_us)
+        assert sum(some for some, _ in parts) == tasks
+        assert all(rest_us >= 0 for _, rest_us in parts)
+
+    def test_what_is_late_is_expected_to_go_on_for_a_while(self) -> None:
+        assert rests_us(1, 2000, 1000, 10) == ((1, 250),)
+        assert rests_us(1, 1000, 1000, 100)[0][1] == pytest.approx(67, abs=2)
+
+
+class TestRoom:
+    """Whole waves find the room that single tasks would find."""
+
+    @settings(max_examples=60, deadline=None)
+    @given(data=st.data())
+    def test_as_many_fit_as_one_by_one(self, data: st.DataObject) -> None:
+        platform = data.draw(platforms())
+        shape = data.draw(shapes(platform))
+        workflow = Workflow("w", [TaskSet("a", tasks=99, resources=shape, duration=1)])
+        state = begun(expand(workflow), platform.nodes, mode=Mode.ADAPTIVE, order=Order())
+        outline = outline_of(expand(workflow), state.sets, platform.nodes)
+        taken = Room(outline.needs, outline.nodes).take(0, 99)
+        slots = FreeSlots(platform.nodes)
+        number = slots.number(shape)
+        ranks = 0
+        while (placement := slots.find(number)) is not None and ranks < 99 * shape.ranks:
+            slots.take(placement)
+            ranks += shape.ranks
+        assert sum(some for _, some in taken) == ranks
+
+    def test_what_was_given_back_can_be_taken_again(self) -> None:
+        sets = [TaskSet("a", tasks=9, resources=Resources(cores=3), duration=1)]
+        workflow = Workflow("w", sets)
+        outline = outline_of(
+            expand(workflow),
+            begun(expand(workflow), (), mode=Mode.TASK_LEVEL, order=Order()).sets,
+            (Node("n0", 4, 0, 0), Node("n1", 7, 0, 0)),
+        )
+        room = Room(outline.needs, outline.nodes)
+        taken = room.take(0, 9)
+        assert taken == [(0, 1), (1, 2)]
+        assert room.full(0)
+        assert room.take(0, 1) == []
+        room.give_back(0, [(1, 1)])
+        assert not room.full(0)
+        assert room.take(0, 9) == [(1, 1)]
+
+    @given(st.lists(st.integers(1, 7), min_size=1, max_size=9), st.data())
+    def test_slots_are_dealt_out_without_loss(self, ranks: list[int], data: st.DataObject) -> None:
+        slots = list(enumerate(ranks))
+        cuts = sorted(data.draw(st.lists(st.integers(0, sum(ranks)), max_size=3)))
+        sizes = [b - a for a, b in zip([0, *cuts], [*cuts, sum(ranks)], strict=True)]
+        hands = dealt(slots, sizes)
+        assert [sum(some for _, some in hand) for hand in hands] == sizes
+        for node, there in slots:
+            assert sum(some for hand in hands for at, some in hand if at == node) == there
+
+
+class TestBeliefs:
+    """What is believed of durations moves to what is observed, and not to what is odd."""
+
+    def test_a_guess_counts_as_two_observations(self) -> None:
+        learned = Learned(Belief(100, 0))
+        for _ in range(2):
+            learned.add(200)
+        assert learned.belief(1).mean_us == 150
+        for _ in range(60):
+            learned.add(200)
+        assert learned.belief(1).mean_us == pytest.approx(198, abs=2)
+
+    def test_a_straggler_moves_it_little(self) -> None:
+        learned = Learned(Belief(1000, 50))
+        for number in range(30):
+            learned.add(1000 + 10 * (number % 5 - 2))
+        before = learned.belief(1)
+        learned.add(1_000_000)
+        after = learned.belief(1)
+        assert after.mean_us < 1.01 * before.mean_us
+        assert after.spread_us < 50
+
+    def test_nothing_is_known_but_that_what_runs_lasts_as_long_as_it_has_run(self) -> None:
+        learned = Learned(None)
+        assert not learned.known
+        assert learned.belief(700).mean_us == 700
+        assert learned.belief(700, [300, 900]).mean_us == 900
+
+    def test_tasks_that_outlast_the_guess_raise_it(self) -> None:
+        learned = Learned(Belief(100, 0))
+        assert learned.belief(1, [50, 60]).mean_us == 100
+        assert learned.belief(1, [1000] * 98).mean_us == pytest.approx(982, abs=1)
+
+
+@pytest.mark.parametrize("name", ["deepdrivemd", "c-dg2"])
+def test_without_noise_it_is_exact_from_the_middle_of_a_run_too(name: str) -> None:
+    workflow = workload(name).at_means()
+    platform = platform_for(workflow, None)
+    state, mind = beginning(workflow, platform)
+    mind.spent = 1 << 40  # it has nothing left to think with: the policy stays
+    foreseen: list[int] = []
+
+    def look_ahead(event: Event) -> None:
+        if isinstance(event, Finished) and event.task % 41 == 0:
+            foreseen.append(comparison(mind, event.time_us).present.end_us)
+
+    world = DrawnWorld(expand(workflow), 0)
+    end_us = play(state, world, overheads=Overheads(), observe=look_ahead)
+    assert len(foreseen) > 5
+    assert set(foreseen) == {end_us}
