@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from math import isqrt
 from pathlib import Path
 
 import pytest
@@ -218,19 +219,19 @@ class TestLaws:
     def test_work_is_bounded_by_a_count_of_events(self) -> None:
         workflow, platform = loop(1056)
         spent = {}
-        for least in (0, thinking.EVENTS_AT_LEAST):
+        for events in (0, 2_000):
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(thinking, "EVENTS_AT_LEAST", least)
-                patch.setattr(thinking, "EVENTS_A_TASK", 0)
+                patch.setattr(thinking, "EVENTS", events)
                 expansion = expand(workflow)
                 state = begun(expansion, platform.nodes, mode=Mode.ADAPTIVE, order=Order())
                 assert state.mind is not None
                 play(state, DrawnWorld(expansion, 0), overheads=Overheads(), observe=lambda _: None)
-                spent[least] = state.mind.spent
+                spent[events] = state.mind.spent
         most_alternatives = 40
         assert spent[0] == 0
         one_decision = most_alternatives * thinking.EVENTS_A_REHEARSAL
-        assert 0 < spent[thinking.EVENTS_AT_LEAST] < thinking.EVENTS_AT_LEAST + one_decision
+        whole_run = isqrt(2_000**2 * (thinking.SMALL + workflow.n_tasks) // thinking.SMALL)
+        assert 0 < spent[2_000] < whole_run + one_decision
 
 
 class TestRecord:

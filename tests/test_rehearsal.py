@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -187,38 +188,67 @@ class TestRoom:
             assert sum(some for hand in hands for at, some in hand if at == node) == there
 
 
+def observed(learned: Learned, *took_us: int, first: int = 0) -> Learned:
+    """Tasks that were launched and have ended."""
+    for task, took in enumerate(took_us, start=first):
+        learned.begin(task)
+        learned.end(task, took)
+    return learned
+
+
 class TestBeliefs:
     """What is believed of durations moves to what is observed, and not to what is odd."""
 
     def test_a_guess_counts_as_two_observations(self) -> None:
-        learned = Learned(Belief(100, 0))
-        for _ in range(2):
-            learned.add(200)
-        assert learned.belief(1).mean_us == 150
-        for _ in range(60):
-            learned.add(200)
-        assert learned.belief(1).mean_us == pytest.approx(198, abs=2)
+        learned = observed(Learned(Belief(100, 0)), 200, 200)
+        assert learned.belief(1, {}, 0).mean_us == 150
+        assert observed(learned, *[200] * 60, first=2).belief(1, {}, 0).mean_us >= 196
+
+    def test_what_changes_is_noticed(self) -> None:
+        learned = observed(Learned(Belief(100, 5)), *[100] * 1000)
+        observed(learned, *[300] * 200, first=1000)
+        assert learned.belief(1, {}, 0).mean_us == pytest.approx(300, rel=0.1)
 
     def test_a_straggler_moves_it_little(self) -> None:
-        learned = Learned(Belief(1000, 50))
-        for number in range(30):
-            learned.add(1000 + 10 * (number % 5 - 2))
-        before = learned.belief(1)
-        learned.add(1_000_000)
-        after = learned.belief(1)
-        assert after.mean_us < 1.01 * before.mean_us
-        assert after.spread_us < 50
+        usual = [1000 + 10 * (number % 5 - 2) for number in range(40)]
+        before = observed(Learned(Belief(1000, 20)), *usual).belief(1, {}, 0)
+        after = observed(Learned(Belief(1000, 20)), *usual, 1_000_000).belief(1, {}, 0)
+        assert after.mean_us == pytest.approx(before.mean_us, rel=0.01)
+        assert after.spread_us <= 30
+
+    @pytest.mark.parametrize("prior", [Belief(100_000, 5_000), None])
+    def test_the_first_of_a_wave_to_end_are_not_taken_for_all(self, prior: Belief | None) -> None:
+        rng = np.random.default_rng(1)
+        took = sorted(rng.normal(100_000, 5_000, 120).round().astype(int).tolist())
+        learned = Learned(prior, 120)
+        for task in range(len(took)):
+            learned.begin(task)
+        for task in range(6):
+            learned.end(task, took[task])
+        running = dict.fromkeys(range(6, len(took)), 0)
+        assert sum(took[:6]) / 6 < 91_000
+        mean_us = learned.belief(1, running, took[5]).mean_us
+        assert mean_us == pytest.approx(100_000, rel=0.06 if prior is None else 0.04)
+
+    def test_of_a_large_set_a_part_is_looked_at(self) -> None:
+        learned = observed(Learned(None, 100_000), *[50] * 100_000)
+        assert 50 <= learned.seen <= 100
+        assert learned.belief(1, {}, 0).mean_us == 50
 
     def test_nothing_is_known_but_that_what_runs_lasts_as_long_as_it_has_run(self) -> None:
         learned = Learned(None)
         assert not learned.known
-        assert learned.belief(700).mean_us == 700
-        assert learned.belief(700, [300, 900]).mean_us == 900
+        assert learned.belief(700, {}, 0).mean_us == 700
+        learned.begin(0)
+        assert learned.belief(700, {0: 100}, 1000).mean_us == 900
 
     def test_tasks_that_outlast_the_guess_raise_it(self) -> None:
-        learned = Learned(Belief(100, 0))
-        assert learned.belief(1, [50, 60]).mean_us == 100
-        assert learned.belief(1, [1000] * 98).mean_us == pytest.approx(982, abs=1)
+        learned = Learned(Belief(100, 0), 98)
+        for task in range(98):
+            learned.begin(task)
+        running = dict.fromkeys(range(98), 0)
+        assert learned.belief(1, running, 50).mean_us == 100
+        assert learned.belief(1, running, 1000).mean_us > 900
 
 
 @pytest.mark.parametrize("name", ["deepdrivemd", "c-dg2"])

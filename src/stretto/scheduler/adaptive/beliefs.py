@@ -1,29 +1,44 @@
 """How long tasks take, as far as anyone knows by now.
 
-A belief begins with the description, which counts as `PRIOR_WEIGHT` observations, and moves to what
-is observed.  The last `KEPT` durations of a kind of task are kept; what lies further than `FAR`
-robust standard deviations from their median counts as if it lay there, so that a straggler moves
-a belief little.  A task that still runs is evidence too: it lasts at least as long as it has run.
+What is believed of a kind of task has two parts.  The *past* is the description's guess, worth
+`PRIOR_WEIGHT` observations, into which older observations are folded; it is never worth more than
+`PAST_WEIGHT`, so that what changes is noticed.  The *window* holds the `KEPT` tasks that were
+launched last, whether they have ended or not: of a wave the short tasks end first, and whoever
+counted only what has ended would take them for all.  A task that still runs is evidence, too: it
+lasts longer than it has run, by as much as is left of the distribution then (EM for a normal
+distribution that is seen in part; Dempster, Laird and Rubin, 1977).  Of a large set only every so
+many tasks are looked at, so that the window holds two sets.
+
+What lies further than `FAR` robust standard deviations from the median counts as if it lay there,
+so that a straggler moves a belief little.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import NormalDist, median
 
 __all__ = ["Belief", "Learned"]
 
 PRIOR_WEIGHT = 2
 """Observations that the description's guess is worth."""
-KEPT = 64
-"""Observations of a kind that are kept."""
+WRONG = 0.5
+"""A guess that is off by more than this share counts no more, once there are more observations."""
+PAST_WEIGHT = 32
+"""Observations that the past is worth at most."""
+KEPT = 128
+"""Tasks in the window."""
 FAR = 4.0
 """Robust standard deviations beyond which an observation is taken for a straggler."""
+ROUNDS = 8
+"""Rounds of expectation and maximisation."""
 _MAD_TO_SD = 1.4826
-_UNKNOWN_SPREAD = 20
-"""Of what nobody has described or seen, the spread is the mean over this."""
+_UNKNOWN_SPREAD = 0.05
+"""Of what nobody has described, the spread is this share of the mean until it is observed."""
+_SURE = 3.0
+"""That a task still runs so many spreads before the mean says nothing."""
+_NORMAL = NormalDist()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,72 +56,143 @@ class Belief:
 
 
 class Learned:
-    """The durations of one kind of task: the description's guess, and what was observed.
+    """The durations of one kind of task: a guess, and what was observed.
 
     Parameters
     ----------
     prior
         What the description says, if it says anything.
+    tasks
+        How many tasks a set of this kind has.
     """
 
-    __slots__ = ("_prior", "_recent", "seen")
+    __slots__ = ("_every", "_past", "_weight", "_window", "seen")
 
-    def __init__(self, prior: Belief | None) -> None:
-        self._prior = prior
-        self._recent: deque[int] = deque(maxlen=KEPT)
+    def __init__(self, prior: Belief | None, tasks: int = 1) -> None:
+        self._every = max(1, 2 * tasks // KEPT)
+        self._past = prior or Belief(0, 0)
+        self._weight = 0 if prior is None else PRIOR_WEIGHT
+        self._window: dict[int, int | None] = {}
+        """The tasks that were launched last, in that order, and how long each took if it ended."""
         self.seen = 0
-        """Observations so far."""
-
-    def add(self, duration_us: int) -> None:
-        """Learn from a task that finished."""
-        self._recent.append(duration_us)
-        self.seen += 1
+        """Tasks that have ended, of those that are looked at."""
 
     @property
     def known(self) -> bool:
         """Whether anything is known at all."""
-        return self._prior is not None or self.seen > 0
+        return self._weight > 0 or self.seen > 0
 
     @property
     def telling(self) -> bool:
         """Whether so many observations are a time to ask whether they tell something new."""
         return self.seen & (self.seen - 1) == 0 or self.seen % KEPT == 0
 
-    def belief(self, nominal_us: int, running_us: Sequence[int] = ()) -> Belief:
+    def begin(self, task: int) -> None:
+        """Note that a task was launched."""
+        if task % self._every:
+            return
+        self._window.pop(task, None)
+        self._window[task] = None
+        if len(self._window) > KEPT:
+            took_us = self._window.pop(next(iter(self._window)))
+            if took_us is not None:
+                self._fold(took_us)
+
+    def end(self, task: int, took_us: int) -> None:
+        """Learn from a task that has finished."""
+        if task % self._every:
+            return
+        self.seen += 1
+        if task in self._window:
+            self._window[task] = took_us
+        else:
+            self._fold(took_us)
+
+    def belief(self, nominal_us: int, since_us: Mapping[int, int], now_us: int) -> Belief:
         """Return what is believed now.
 
         Parameters
         ----------
         nominal_us
             Stands for a duration of which nothing is known.
-        running_us
-            How long tasks have been running that still are.
+        since_us
+            By task in flight: when it was launched.
         """
-        prior, seen = self._prior, len(self._recent)
-        weight = 0 if prior is None else PRIOR_WEIGHT
-        mean_us, spread_us = self._observed()
-        if prior is not None:
-            mean_us = (weight * prior.mean_us + seen * mean_us) // (weight + seen)
-            spread_us = (weight * prior.spread_us + seen * spread_us) // (weight + seen)
-        elif not seen:
-            mean_us = nominal_us
-        overdue = [one for one in running_us if one > mean_us]
-        if overdue:
-            if weight + seen:
-                mean_us += sum(one - mean_us for one in overdue) // (weight + seen + len(overdue))
-            else:
-                mean_us = max(overdue)
-        if prior is None and seen < PRIOR_WEIGHT:
-            spread_us = mean_us // _UNKNOWN_SPREAD
-        return Belief(mean_us, spread_us)
+        took_us = _drawn_in([took for took in self._window.values() if took is not None])
+        runs_us = [
+            now_us - since_us[task]
+            for task, took in self._window.items()
+            if took is None and task in since_us
+        ]
+        weight = self._worth(took_us)
+        if not weight and not took_us:
+            mean = float(max([nominal_us, *runs_us]))
+            return Belief(round(mean), round(mean * _UNKNOWN_SPREAD))
+        mean, _ = self._explaining(0.0, 0.0, weight, took_us, ())
+        _, spread = self._explaining(mean, 0.0, weight, took_us, ())
+        if len(took_us) < PRIOR_WEIGHT and not weight:
+            spread = mean * _UNKNOWN_SPREAD
+        for _ in range(ROUNDS):
+            mean, spread = self._explaining(mean, spread, weight, took_us, runs_us)
+        return Belief(round(mean), round(spread))
 
-    def _observed(self) -> tuple[int, int]:
-        """Return the mean and the standard deviation of the last durations, stragglers drawn in."""
-        if not self._recent:
-            return 0, 0
-        middle = median(self._recent)
-        far = FAR * _MAD_TO_SD * median(abs(one - middle) for one in self._recent)
-        drawn_in = [min(max(one, middle - far), middle + far) for one in self._recent]
-        mean = sum(drawn_in) / len(drawn_in)
-        variance = sum((one - mean) ** 2 for one in drawn_in) / len(drawn_in)
-        return round(mean), round(variance**0.5)
+    def _worth(self, took_us: Sequence[float]) -> int:
+        """Return what the past is worth: nothing if it is a guess that has turned out wrong."""
+        if self._weight <= PRIOR_WEIGHT < len(took_us):
+            middle = median(took_us)
+            if abs(self._past.mean_us - middle) > WRONG * middle:
+                return 0
+        return self._weight
+
+    def _explaining(
+        self,
+        mean: float,
+        spread: float,
+        weight: int,
+        took_us: Sequence[float],
+        runs_us: Sequence[int],
+    ) -> tuple[float, float]:
+        """Return what explains past and window better than this mean and spread."""
+        past = self._past
+        count = weight + len(took_us) + len(runs_us)
+        total = weight * past.mean_us + sum(took_us)
+        # A guess that is off says nothing of how much tasks differ.
+        squares = weight * past.spread_us**2 + sum((one - mean) ** 2 for one in took_us)
+        for run_us in runs_us:
+            expected, square = _unfinished(mean, spread, run_us)
+            total += expected
+            squares += square
+        return total / count, (squares / count) ** 0.5
+
+    def _fold(self, took_us: int) -> None:
+        """Make what a task took a part of the past."""
+        past, weight = self._past, self._weight
+        off_us = took_us - past.mean_us
+        far = round(FAR * max(past.spread_us, past.mean_us * _UNKNOWN_SPREAD))
+        near_us = min(max(off_us, -far), far)
+        if weight > PRIOR_WEIGHT:
+            off_us = near_us
+        variance = weight * (past.spread_us**2 + near_us**2 // (weight + 1)) // (weight + 1)
+        self._past = Belief(past.mean_us + off_us // (weight + 1), round(variance**0.5))
+        self._weight = min(weight + 1, PAST_WEIGHT)
+
+
+def _unfinished(mean: float, spread: float, run_us: int) -> tuple[float, float]:
+    """Return how long a task is expected to take that has run so long, and its squared error."""
+    late = run_us - mean
+    if late < -_SURE * spread or not late:
+        return mean, spread * spread
+    if late > _SURE * spread:
+        return float(run_us), late * late
+    at = late / spread
+    hazard = _NORMAL.pdf(at) / (1 - _NORMAL.cdf(at))
+    return mean + spread * hazard, spread * spread * (1 + at * hazard)
+
+
+def _drawn_in(values: Sequence[int]) -> list[float]:
+    """Return observations, those that are far off drawn in."""
+    if not values:
+        return []
+    middle = median(values)
+    far = FAR * _MAD_TO_SD * median(abs(one - middle) for one in values)
+    return [min(max(one, middle - far), middle + far) for one in values]

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import isqrt
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -37,10 +38,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Mind"]
 
-EVENTS_AT_LEAST = 10_000
-EVENTS_A_TASK = 20
-EVENTS_AT_MOST = 1_000_000
-"""Simulated events of all rehearsals: so many, more for each task that has ended, up to a limit."""
+EVENTS = 20_000
+SMALL = 500
+"""Simulated events of all rehearsals: so many, times the root of the tasks that have ended over
+those of a small run."""
 EVENTS_A_REHEARSAL = 500
 """Simulated events of one rehearsal."""
 FIRST_MARGIN = 0.005
@@ -73,7 +74,8 @@ class Mind:
         self._state = state
         self.outline = outline
         self._order = order
-        self._learned = [Learned(prior) for prior in outline.priors]
+        counts = dict(zip(outline.kinds, outline.counts, strict=True))
+        self._learned = [Learned(prior, counts[kind]) for kind, prior in enumerate(outline.priors)]
         self._used: list[Belief] = []
         """By kind: what was believed when it was last decided."""
         self._since_us: dict[int, int] = {}
@@ -94,12 +96,13 @@ class Mind:
         match event:
             case Launched(task, _, time_us):
                 self._since_us[task] = time_us
+                self._learned[self._kind(task)].begin(task)
             case Started(task, _, time_us) if task in self._since_us:
                 if self._state.sets[self._state.set_of[task]].bundles:
                     self._since_us[task] = time_us
             case Finished(task, attempt, time_us) if task in self._since_us:
                 if attempt == self._state.attempts[task]:
-                    self._finished(self._state.set_of[task], time_us - self._since_us.pop(task))
+                    self._finished(task, time_us)
             case _:
                 task = getattr(event, "task", -1)
                 if task not in self._state.bundle_of:
@@ -125,7 +128,7 @@ class Mind:
     def consider(self, now_us: int) -> Adapted | None:
         """Return the change that pays, if this is a decision point and one does."""
         self._look_around(now_us)
-        most = min(EVENTS_AT_LEAST + EVENTS_A_TASK * self._state.n_finished, EVENTS_AT_MOST)
+        most = isqrt(EVENTS * EVENTS * (SMALL + self._state.n_finished) // SMALL)
         if not self._news or self.spent >= most:
             return None
         occasion = " and ".join(self._news[:MOST_TOLD]) if self._used else "at the start"
@@ -210,15 +213,18 @@ class Mind:
 
     # What it knows.
 
-    def _finished(self, index: int, duration_us: int) -> None:
-        kind = self.outline.kinds[index]
+    def _kind(self, task: int) -> int:
+        return self.outline.kinds[self._state.set_of[task]]
+
+    def _finished(self, task: int, time_us: int) -> None:
+        kind = self._kind(task)
         learned = self._learned[kind]
-        learned.add(duration_us)
-        if self._state.complete(index):
+        learned.end(task, time_us - self._since_us.pop(task))
+        if self._state.complete(self._state.set_of[task]):
             self._progress.move_on()
         if self._used and learned.telling:
             before_us = self._used[kind].mean_us
-            now_us = learned.belief(before_us).mean_us
+            now_us = learned.belief(before_us, self._since_us, time_us).mean_us
             if abs(now_us - before_us) > MOVED * before_us:
                 self._news.append(
                     f"{self.outline.names[kind]} takes {now_us / US_PER_SECOND:.4g} s, not "
@@ -250,13 +256,10 @@ class Mind:
 
     def beliefs(self, now_us: int) -> list[Belief]:
         """Return what is believed of each kind."""
-        running_us: list[list[int]] = [[] for _ in self._learned]
-        for task, since_us in self._since_us.items():
-            running_us[self.outline.kinds[self._state.set_of[task]]].append(now_us - since_us)
-        known = [one.belief(NOMINAL_US).mean_us for one in self._learned if one.known]
+        since_us = self._since_us
+        known = [one.belief(0, since_us, now_us).mean_us for one in self._learned if one.known]
         nominal_us = round(median(known)) if known else NOMINAL_US
-        pairs = zip(self._learned, running_us, strict=True)
-        return [learned.belief(nominal_us, some) for learned, some in pairs]
+        return [one.belief(nominal_us, since_us, now_us) for one in self._learned]
 
     def ranks(self, beliefs: Sequence[Belief]) -> Ranks:
         """Return how policies rank the sets by what is believed."""

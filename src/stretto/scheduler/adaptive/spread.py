@@ -74,9 +74,9 @@ def _split(tasks: int) -> tuple[tuple[int, float], ...]:
         if last > first:
             groups.append((last - first, _mean_between(first / tasks, last / tasks)))
     slowest = _NORMAL.inv_cdf((tasks - 0.375) / (tasks + 0.25))
-    # An order statistic is no mean of a part: what it is off, the others make up for.
-    off = (slowest + sum(some * z for some, z in groups)) / body
-    return (*((some, z - off) for some, z in groups), (1, slowest))
+    # All of them together have the mean of the distribution.
+    off = (slowest + sum(some * at for some, at in groups)) / body
+    return (*((some, at - off) for some, at in groups), (1, slowest))
 
 
 def _mean_between(low: float, high: float) -> float:
