@@ -62,15 +62,14 @@ def _behind_us(outline: Outline, beliefs: Sequence[Belief]) -> list[int]:
     """Return, by set, how long it and the longest chain of sets behind it take."""
     behind_us = [0] * len(outline.counts)
     for index in outline.upstream:
-        after = (*outline.opens[index], *(feed.consumer for feed in outline.feeds[index]))
-        longest = max((behind_us[one] for one in after), default=0)
+        longest = max((behind_us[one] for one in outline.after[index]), default=0)
         behind_us[index] = longest + _slowest_us(outline, beliefs, index)
     return behind_us
 
 
 def _slowest_us(outline: Outline, beliefs: Sequence[Belief], index: int) -> int:
-    """Return how long the slowest task of a set takes; its mean if it only feeds single tasks."""
+    """Return how long the slowest task of a set takes; its mean if nothing waits for them all."""
     belief = beliefs[outline.kinds[index]]
-    if outline.feeds[index] and not outline.opens[index]:
+    if outline.after[index] and not outline.opens[index]:
         return belief.mean_us
     return ends_us(outline.counts[index], belief.mean_us, belief.spread_us)[-1][1]

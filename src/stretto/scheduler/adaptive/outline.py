@@ -47,6 +47,8 @@ class Outline:
     kinds, iterations, stages, counts, shapes
         By set: its kind, its iteration, its place in sequential execution, its number of tasks,
         the number of its shape.
+    after
+        By set: the sets that wait for it, in whatever way.
     opens, producers, feeds, fed_by, stale_inputs
         By set: the sets whose gates it opens and those that open its own; single edges to others
         and from others; input whose age is decided late.
@@ -72,6 +74,7 @@ class Outline:
     stages: tuple[int, ...]
     counts: tuple[int, ...]
     shapes: tuple[int, ...]
+    after: tuple[tuple[int, ...], ...]
     opens: tuple[tuple[int, ...], ...]
     producers: tuple[tuple[int, ...], ...]
     feeds: tuple[tuple[Feed, ...], ...]
@@ -98,6 +101,14 @@ def outline_of(expansion: Expansion, sets: Sequence[GatedSet], nodes: Sequence[N
     for index, one in enumerate(sets):
         for consumer in one.opens:
             producers[consumer].append(index)
+    after = tuple(
+        (
+            *one.opens,
+            *(feed.consumer for feed in one.feeds),
+            *(threshold.consumer for threshold in one.thresholds),
+        )
+        for one in sets
+    )
     shapes = list(dict.fromkeys(one.shape for one in sets))
     named = list(dict.fromkeys(name for one in nodes for name, _ in one.named))
     there = tuple(_there(one, named) for one in nodes)
@@ -111,6 +122,7 @@ def outline_of(expansion: Expansion, sets: Sequence[GatedSet], nodes: Sequence[N
         stages=tuple(stages),
         counts=tuple(one.count for one in sets),
         shapes=tuple(shapes.index(one.shape) for one in sets),
+        after=after,
         opens=tuple(one.opens for one in sets),
         producers=tuple(map(tuple, producers)),
         feeds=tuple(one.feeds for one in sets),
@@ -118,7 +130,7 @@ def outline_of(expansion: Expansion, sets: Sequence[GatedSet], nodes: Sequence[N
         stale_inputs=tuple(one.stale_inputs for one in sets),
         gangs=tuple(one.gang for one in sets),
         needs=tuple(_needs(one, named) for one in shapes),
-        upstream=_upstream(sets),
+        upstream=_upstream(after),
         in_stage=expansion.stages,
         in_iteration=tuple(
             tuple(range(turn * kinds, (turn + 1) * kinds)) for turn in range(workflow.iterations)
@@ -128,10 +140,9 @@ def outline_of(expansion: Expansion, sets: Sequence[GatedSet], nodes: Sequence[N
     )
 
 
-def _upstream(sets: Sequence[GatedSet]) -> tuple[int, ...]:
+def _upstream(after: Sequence[Sequence[int]]) -> tuple[int, ...]:
     """Return the sets, each after all that wait for it."""
-    waited_for = [0] * len(sets)
-    after = [(*one.opens, *(feed.consumer for feed in one.feeds)) for one in sets]
+    waited_for = [0] * len(after)
     for consumers in after:
         for consumer in consumers:
             waited_for[consumer] += 1

@@ -115,6 +115,8 @@ class _Rehearsal:
         self.finished = list(standing.finished)
         self.released = list(standing.released)
         self.gates = list(standing.gates)
+        self.thresholds = {index: list(some) for index, some in standing.thresholds.items()}
+        self.enough = standing.enough
         self.room = standing.room.copy()
         self.future: list[_Group] = []
         """A heap; of groups that were joined the first ones stay in it."""
@@ -247,7 +249,7 @@ class _Rehearsal:
     def _complete(self, index: int) -> bool:
         """Return whether all tasks of a set have ended, and of all that runs at once with it."""
         counts, finished = self.outline.counts, self.finished
-        return all(finished[one] == counts[one] for one in self.outline.gangs[index] or (index,))
+        return all(finished[one] >= counts[one] for one in self.outline.gangs[index] or (index,))
 
     def _ranked(self, tasks: Sequence[int]) -> list[tuple[int, int]]:
         return sorted((-self.priorities[one], one) for one, some in enumerate(tasks) if some)
@@ -290,9 +292,12 @@ class _Rehearsal:
         self.in_flight[index].remove(group)
         self.room.give_back(outline.shapes[index], group.slots)
         self.finished[index] += group.tasks
+        if self.finished[index] >= self.enough.get(index, outline.counts[index] + 1):
+            self._cut(index)
         complete = self._complete(index)
         if outline.gangs[index] and not complete:
             return
+        self._pass_thresholds(index)
         for one in outline.gangs[index] or (index,):
             for feed in outline.feeds[one]:
                 self._feed(feed.consumer)
@@ -303,6 +308,27 @@ class _Rehearsal:
                     self._feed(consumer)
         if complete:
             self.progress.move_on()
+
+    def _cut(self, index: int) -> None:
+        """Drop what is not wanted anymore of a set of which enough has ended."""
+        for group in self.in_flight[index]:
+            self.joined.add(group.serial)
+            self.flying -= 1
+            self.room.give_back(self.outline.shapes[index], group.slots)
+        self.in_flight[index].clear()
+        if self.ready[index]:
+            del self.listed[bisect_left(self.listed, (-self.priorities[index], index))]
+        self.ready[index] = self.unlaunched[index] = 0
+        self.released[index] = self.finished[index] = self.outline.counts[index]
+
+    def _pass_thresholds(self, index: int) -> None:
+        """Open the gates that wait for no more of a set than has ended."""
+        for ahead in self.thresholds.get(index, [])[:]:
+            consumer, needed = ahead
+            if self.finished[index] >= needed:
+                self.thresholds[index].remove(ahead)
+                self.gates[consumer] -= 1
+                self._feed(consumer)
 
     def _feed(self, index: int) -> None:
         """Make as many tasks of a set ready as have their inputs."""

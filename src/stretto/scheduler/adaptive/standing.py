@@ -50,7 +50,11 @@ class Standing:
         By set: tasks that could run, that are to be launched, that have finished, and that have
         become ready so far.
     gates
-        By set: sets that must be complete before any of its tasks may go.
+        By set: sets that must be complete, or have so many tasks finished, before it may go.
+    thresholds
+        By set of which a part is enough for others: each of these, and how many tasks that is.
+    enough
+        By set whose other tasks are then ended: how many tasks are enough of it.
     groups
         What runs, and when it is expected to end.
     room
@@ -65,6 +69,8 @@ class Standing:
     finished: list[int]
     released: list[int]
     gates: list[int]
+    thresholds: dict[int, list[tuple[int, int]]]
+    enough: dict[int, int]
     groups: list[Group]
     room: Room
     progress: Progress
@@ -107,25 +113,75 @@ def standing_of(
     for index, bundles in running.items():
         for bundle in bundles:
             room.hold(outline.shapes[index], bundle.slots)
-    ready = list(map(len, state.ready))
-    unlaunched = list(state.unlaunched)
+    unwanted = _unwanted(state)
+    unlaunched = [left - spare for left, spare in zip(state.unlaunched, unwanted, strict=True)]
+    ready = [min(len(able), left) for able, left in zip(state.ready, unlaunched, strict=True)]
+    thresholds = _thresholds(state)
+    gates = [
+        sum(not state.complete(one) for one in producers) if state.gates_left[index] else 0
+        for index, producers in enumerate(outline.producers)
+    ]
+    for ahead in thresholds.values():
+        for consumer, _ in ahead:
+            gates[consumer] += 1
     counts = outline.counts
     return Standing(
         now_us=now_us,
         ready=ready,
         unlaunched=unlaunched,
-        finished=[total - left for total, left in zip(counts, state.unfinished, strict=True)],
+        finished=[
+            total - left + spare
+            for total, left, spare in zip(counts, state.unfinished, unwanted, strict=True)
+        ],
         released=[
             total - left + able for total, left, able in zip(counts, unlaunched, ready, strict=True)
         ],
-        gates=[
-            sum(not state.complete(one) for one in producers) if state.gates_left[index] else 0
-            for index, producers in enumerate(outline.producers)
-        ],
+        gates=gates,
+        thresholds=thresholds,
+        enough=_enough(state),
         groups=groups,
         room=room,
         progress=progress,
     )
+
+
+def _unwanted(state: State) -> list[int]:
+    """Return, by set, how many of the tasks to launch are expected not to be wanted."""
+    found = [0] * len(state.sets)
+    for index, gated in enumerate(state.sets):
+        rules = gated.prunes
+        if rules is None or index in state.wanted.told:
+            continue
+        for counted in rules.counts:
+            found[counted] = max(found[counted], state.sets[counted].count - rules.tasks)
+        if rules.converges and rules.later is not None:
+            for behind in range(rules.later, len(found)):
+                found[behind] = state.sets[behind].count
+            break
+    return [min(some, left) for some, left in zip(found, state.unlaunched, strict=True)]
+
+
+def _thresholds(state: State) -> dict[int, list[tuple[int, int]]]:
+    """Return the gates that wait for a part of a set, by set, with how many tasks that is."""
+    wanted = state.wanted
+    return {
+        index: [
+            (one.consumer, one.enough.needed(wanted.tasks(index)) + wanted.dropped[index])
+            for one in ahead
+        ]
+        for index, ahead in enumerate(wanted.ahead)
+        if ahead
+    }
+
+
+def _enough(state: State) -> dict[int, int]:
+    """Return how many tasks are enough of the sets whose others are then ended."""
+    wanted = state.wanted
+    return {
+        index: one.prunes.enough.needed(wanted.tasks(index)) + wanted.dropped[index]
+        for index, one in enumerate(state.sets)
+        if one.prunes is not None and one.prunes.enough is not None
+    }
 
 
 def _running(state: State, since_us: Mapping[int, int]) -> dict[int, list[_Running]]:
