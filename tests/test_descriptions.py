@@ -276,7 +276,7 @@ def test_what_a_set_waits_for(after: object, expected: list[Dependency]) -> None
         ({"a": {"staleness": 1}}, "after.a.staleness: staleness needs 'iteration: previous'"),
         (
             {"a": {"iteration": "previous", "staleness": "auto"}},
-            "after.a.staleness: expected a whole number of iterations (adaptive staleness",
+            "after.a.staleness: expected a whole number of iterations, found",
         ),
         ({"a": {"iteration": "last"}}, "after.a.iteration: expected same or previous"),
         (

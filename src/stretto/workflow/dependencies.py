@@ -102,8 +102,7 @@ class Dependency:
     def _check_staleness(self) -> None:
         if isinstance(self.staleness, bool) or not isinstance(self.staleness, int):
             raise WorkflowError(
-                f"expected a whole number of iterations (adaptive staleness is not there yet), "
-                f"found {self.staleness!r}",
+                f"expected a whole number of iterations, found {self.staleness!r}",
                 path=("staleness",),
             )
         if not 0 <= self.staleness <= MOST_STALENESS:
