@@ -15,9 +15,11 @@ so that a straggler moves a belief little.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, median
+from typing import NamedTuple
 
 __all__ = ["Belief", "Learned"]
 
@@ -32,7 +34,8 @@ KEPT = 128
 FAR = 4.0
 """Robust standard deviations beyond which an observation is taken for a straggler."""
 ROUNDS = 8
-"""Rounds of expectation and maximisation."""
+SETTLED = 0.001
+"""Rounds of expectation and maximisation: at most so many, until the mean moves by less."""
 _MAD_TO_SD = 1.4826
 _UNKNOWN_SPREAD = 0.05
 """Of what nobody has described, the spread is this share of the mean until it is observed."""
@@ -119,21 +122,24 @@ class Learned:
             By task in flight: when it was launched.
         """
         took_us = _drawn_in([took for took in self._window.values() if took is not None])
-        runs_us = [
+        runs_us = Counter(
             now_us - since_us[task]
             for task, took in self._window.items()
             if took is None and task in since_us
-        ]
+        )
         weight = self._worth(took_us)
         if not weight and not took_us:
             mean = float(max([nominal_us, *runs_us]))
             return Belief(round(mean), round(mean * _UNKNOWN_SPREAD))
-        mean, _ = self._explaining(0.0, 0.0, weight, took_us, ())
-        _, spread = self._explaining(mean, 0.0, weight, took_us, ())
-        if len(took_us) < PRIOR_WEIGHT and not weight:
+        ended = _Ended.of(weight, self._past, took_us)
+        mean, spread = ended.better(0.0, 0.0, {})
+        if weight + len(took_us) < PRIOR_WEIGHT:
             spread = mean * _UNKNOWN_SPREAD
-        for _ in range(ROUNDS):
-            mean, spread = self._explaining(mean, spread, weight, took_us, runs_us)
+        for _ in range(ROUNDS if runs_us else 0):
+            before = mean
+            mean, spread = ended.better(mean, spread, runs_us)
+            if abs(mean - before) < SETTLED * mean:
+                break
         return Belief(round(mean), round(spread))
 
     def _worth(self, took_us: Sequence[float]) -> int:
@@ -143,26 +149,6 @@ class Learned:
             if abs(self._past.mean_us - middle) > WRONG * middle:
                 return 0
         return self._weight
-
-    def _explaining(
-        self,
-        mean: float,
-        spread: float,
-        weight: int,
-        took_us: Sequence[float],
-        runs_us: Sequence[int],
-    ) -> tuple[float, float]:
-        """Return what explains past and window better than this mean and spread."""
-        past = self._past
-        count = weight + len(took_us) + len(runs_us)
-        total = weight * past.mean_us + sum(took_us)
-        # A guess that is off says nothing of how much tasks differ.
-        squares = weight * past.spread_us**2 + sum((one - mean) ** 2 for one in took_us)
-        for run_us in runs_us:
-            expected, square = _unfinished(mean, spread, run_us)
-            total += expected
-            squares += square
-        return total / count, (squares / count) ** 0.5
 
     def _fold(self, took_us: int) -> None:
         """Make what a task took a part of the past."""
@@ -175,6 +161,51 @@ class Learned:
         variance = weight * (past.spread_us**2 + near_us**2 // (weight + 1)) // (weight + 1)
         self._past = Belief(past.mean_us + off_us // (weight + 1), round(variance**0.5))
         self._weight = min(weight + 1, PAST_WEIGHT)
+
+
+class _Ended(NamedTuple):
+    """What past and ended tasks say: a number of them, their mean, and how much they differ.
+
+    Of the past the spread counts alone: a guess that is off does not say that tasks differ.
+    """
+
+    tasks: int
+    mean: float
+    seen: int
+    seen_mean: float
+    squares: float
+
+    @classmethod
+    def of(cls, weight: int, past: Belief, took_us: Sequence[float]) -> _Ended:
+        """Return what a past of this weight and these durations say."""
+        seen, total = len(took_us), sum(took_us)
+        seen_mean = total / seen if seen else 0.0
+        return cls(
+            tasks=weight + seen,
+            mean=(weight * past.mean_us + total) / (weight + seen),
+            seen=seen,
+            seen_mean=seen_mean,
+            squares=weight * past.spread_us**2 + sum((one - seen_mean) ** 2 for one in took_us),
+        )
+
+    def better(self, mean: float, spread: float, runs_us: Mapping[int, int]) -> tuple[float, float]:
+        """Return a mean and a spread that explain more than these, with what still runs.
+
+        Parameters
+        ----------
+        runs_us
+            How many tasks have run for so long.
+        """
+        count, total = self.tasks, self.tasks * self.mean
+        squares = 0.0
+        for run_us, some in runs_us.items():
+            expected, square = _unfinished(mean, spread, run_us)
+            count += some
+            total += some * expected
+            squares += some * square
+        found = total / count
+        squares += self.squares + self.seen * (self.seen_mean - found) ** 2
+        return found, (squares / count) ** 0.5
 
 
 def _unfinished(mean: float, spread: float, run_us: int) -> tuple[float, float]:

@@ -257,9 +257,18 @@ class Mind:
     def beliefs(self, now_us: int) -> list[Belief]:
         """Return what is believed of each kind."""
         since_us = self._since_us
-        known = [one.belief(0, since_us, now_us).mean_us for one in self._learned if one.known]
-        nominal_us = round(median(known)) if known else NOMINAL_US
-        return [one.belief(nominal_us, since_us, now_us) for one in self._learned]
+        known = {
+            kind: one.belief(0, since_us, now_us)
+            for kind, one in enumerate(self._learned)
+            if one.known
+        }
+        nominal_us = NOMINAL_US
+        if known:
+            nominal_us = round(median(one.mean_us for one in known.values()))
+        return [
+            known.get(kind) or one.belief(nominal_us, since_us, now_us)
+            for kind, one in enumerate(self._learned)
+        ]
 
     def ranks(self, beliefs: Sequence[Belief]) -> Ranks:
         """Return how policies rank the sets by what is believed."""
