@@ -217,7 +217,7 @@ class TestLaws:
         assert "adapted to" in said[0]
 
     def test_work_is_bounded_by_a_count_of_events(self) -> None:
-        workflow, platform = loop(1056)
+        workflow, platform = loop(15)
         spent = {}
         for events in (0, 2_000):
             with pytest.MonkeyPatch.context() as patch:
@@ -232,6 +232,22 @@ class TestLaws:
         one_decision = most_alternatives * thinking.EVENTS_A_REHEARSAL
         whole_run = isqrt(2_000**2 * (thinking.SMALL + workflow.n_tasks) // thinking.SMALL)
         assert 0 < spent[2_000] < whole_run + one_decision
+
+    def test_a_short_run_is_not_worth_much_thought(self) -> None:
+        workflow, platform = loop(15)
+        spent = []
+        for speed in (1, 100_000):
+            means = {one.name: one.duration.mean_us for one in workflow.task_sets if one.duration}
+            fast = {name: Constant(mean_us // speed) for name, mean_us in means.items()}
+            expansion = expand(workflow.with_durations(fast))
+            state = begun(expansion, platform.nodes, mode=Mode.ADAPTIVE, order=Order())
+            assert state.mind is not None
+            end_us = play(
+                state, DrawnWorld(expansion, 0), overheads=Overheads(), observe=lambda _: None
+            )
+            spent.append(state.mind.spent)
+        assert spent[0] > 10 * spent[1]
+        assert spent[1] < end_us // thinking.WORTH_US + thinking.EVENTS_A_REHEARSAL
 
 
 class TestRecord:

@@ -42,6 +42,8 @@ EVENTS = 20_000
 SMALL = 500
 """Simulated events of all rehearsals: so many, times the root of the tasks that have ended over
 those of a small run."""
+WORTH_US = 1000
+"""How long a run must take, all in all, for each simulated event: a hundred times what it costs."""
 EVENTS_A_REHEARSAL = 500
 """Simulated events of one rehearsal."""
 FIRST_MARGIN = 0.005
@@ -80,6 +82,8 @@ class Mind:
         """By kind: what was believed when it was last decided."""
         self._since_us: dict[int, int] = {}
         """By task in flight: when it was launched, or started if it is one of a bundle."""
+        self._end_us: int | None = None
+        """When the run was last expected to end."""
         self._news: list[str] = []
         """What has come since it was last decided."""
         self._due_us: dict[str, int] = {}
@@ -128,8 +132,7 @@ class Mind:
     def consider(self, now_us: int) -> Adapted | None:
         """Return the change that pays, if this is a decision point and one does."""
         self._look_around(now_us)
-        most = isqrt(EVENTS * EVENTS * (SMALL + self._state.n_finished) // SMALL)
-        if not self._news or self.spent >= most:
+        if not self._news or self.spent >= self._most():
             return None
         occasion = " and ".join(self._news[:MOST_TOLD]) if self._used else "at the start"
         self._news = []
@@ -147,13 +150,21 @@ class Mind:
         )
         margin = MARGIN if self._used else FIRST_MARGIN
         least = least_us(self.outline, standing, beliefs)
-        chosen = self._chosen(comparison, margin, least)
-        chosen = self._with_fresh_input(comparison, chosen)
+        self._end_us = comparison.present.end_us
+        chosen = None
+        if self.spent + comparison.spent < self._most():
+            chosen = self._chosen(comparison, margin, least)
+            chosen = self._with_fresh_input(comparison, chosen)
         self.spent += comparison.spent
         self._used = beliefs
         if chosen is None:
             return None
         return Adapted(now_us, chosen, f"{occasion}: {comparison.reason(chosen)}")
+
+    def _most(self) -> int:
+        """Return how many simulated events this run is worth so far."""
+        by_tasks = isqrt(EVENTS * EVENTS * (SMALL + self._state.n_finished) // SMALL)
+        return by_tasks if self._end_us is None else min(by_tasks, self._end_us // WORTH_US)
 
     # How it decides.
 
