@@ -11,9 +11,10 @@ up, and nothing else: which sets are masked is decided without them.
 Its first wave is asked for at once, so that each task starts `between_us` after the one before.
 That shift remains: a task of a later wave is asked for when its predecessor's slots are free, one
 by one as they were taken, and pays `launch_us` again and no `between_us`.  So the end is that of
-the last task of the last wave.  Where a wave takes longer to launch than a task takes, the last
-task of the wave before may end later, which counts then; and the first slots would do more than
-their share, so that the set may be done up to ``(m - 1) * between`` sooner than is said here.
+the last task of the last wave.  Where a wave takes as long to launch as a task takes, or longer,
+the last task of the wave before may end later, which counts then; the first slots would do more
+than their share; and slots become free together, whose next tasks pay `between_us` again.  So the
+set may be done up to ``(m - 1) * between`` sooner or later than is said here.
 
 *A boundary* adds `stage_us`: between stages (Eq. 2), or between a set of the path and the next.
 
