@@ -3,7 +3,8 @@
 A larger allocation is not always a shorter run: what waits for each other gains nothing from more
 nodes, and every node-hour is paid.  So allocations of several sizes are tried at mean durations,
 and the smallest within a margin of the shortest makespan is told.  A size is a number of nodes;
-where there is but one node, of its cores.
+where there is but one node, of its cores.  Sizes are tried from the largest down, and one whose
+lower bound is beyond the margin already is not simulated: it could not be the answer.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from stretto.errors import WorkflowError
+from stretto.model import model_of
 from stretto.planning.forecasts import ttx_us
 from stretto.platform import Overheads, Platform, check_fits
 from stretto.scheduler import Mode, Order, check_room
@@ -38,7 +40,7 @@ class Allocation:
     margin
         Share by which its makespan may be longer.
     ttx_us, shortest_us
-        Its makespan at mean durations, and the shortest of all sizes tried, in microseconds.
+        Its makespan at mean durations, and the shortest of all sizes, in microseconds.
     """
 
     size: int
@@ -103,14 +105,16 @@ def smallest_allocation(
     unit, sizes = sizes_below(platform, most=most)
     means = workflow.at_means()
     found: dict[int, int] = {}
-    for size in sizes:
+    for size in reversed(sizes):
         part = resized(platform, size)
         try:
             check_fits(means, part)
             check_room(means, part)
         except WorkflowError:
             continue
-        found[size] = ttx_us(means, part, mode=mode, overheads=overheads, order=order)
+        bounds = model_of(means, part).bounds if found else None
+        if bounds is None or bounds.best_us <= min(found.values()) * (1 + margin):
+            found[size] = ttx_us(means, part, mode=mode, overheads=overheads, order=order)
     shortest_us = min(found.values())
     size = min(one for one, us in found.items() if us <= int(shortest_us * (1 + margin)))
     return Allocation(size, unit, margin, found[size], shortest_us)
