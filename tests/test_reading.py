@@ -429,7 +429,7 @@ def test_the_schema_knows_every_key() -> None:
     task_set = schema["$defs"]["TaskSetForm"]
     assert set(task_set["properties"]) == {
         "tasks", "cores", "gpus", "memory", "named", "ranks", "duration", "command", "shell", "function",
-        "arguments", "after", "environment", "working_directory", "timeout", "retries", "with",
+        "arguments", "after", "environment", "working_directory", "timeout", "retries", "failures", "with",
     }  # fmt: skip
     assert task_set["additionalProperties"] is False
 

@@ -119,6 +119,7 @@ def workflows(draw: st.DrawFn) -> Workflow:
                 working_directory=draw(st.none() | words),
                 timeout=draw(st.none() | st.integers(1, LONGEST_US).map(lambda n: n / 1e6)),
                 retries=draw(st.integers(0, 3)),
+                failures=draw(st.integers(0, 3) | st.sampled_from(["10%", "0.5%", "33.333%"])),
                 **draw(works),
             )
         )

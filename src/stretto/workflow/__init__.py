@@ -1,5 +1,6 @@
 """Descriptions of workflows: task sets, dependencies, durations, loops; and their expansion."""
 
+from stretto.workflow.budgets import NO_FAILURES, Budget
 from stretto.workflow.channels import Channel
 from stretto.workflow.definition import Workflow
 from stretto.workflow.dependencies import Dependency, Pattern, block
@@ -24,6 +25,8 @@ from stretto.workflow.writing import duration_to_value, workflow_to_mapping, wri
 
 __all__ = [
     "FIELDS",
+    "NO_FAILURES",
+    "Budget",
     "Channel",
     "Command",
     "Constant",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from stretto.errors import WorkflowError, under_key
 from stretto.units import counted, whole_number
+from stretto.workflow.budgets import NO_FAILURES
 from stretto.workflow.dependencies import Pattern
 from stretto.workflow.quorums import Stragglers
 
@@ -201,6 +202,10 @@ def _checked(
             raise WorkflowError(
                 f"{name} runs at once with others, so its result alone decides nothing",
                 path=(key,),
+            )
+        if decides.failures != NO_FAILURES:
+            raise WorkflowError(
+                f"{name} has a budget of failures, and no other result decides", path=(key,)
             )
 
     return check

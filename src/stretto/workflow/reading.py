@@ -143,6 +143,7 @@ def _task_set(name: str, form: TaskSetForm) -> TaskSet:
             working_directory=form.working_directory,
             timeout=form.timeout,
             retries=form.retries,
+            failures=form.failures,
         )
     except WorkflowError as error:
         raise error.within("task_sets", name) from None

@@ -126,6 +126,10 @@ _WITH: Schema = {
         {"type": "null"},
     ],
 }
+_FAILURES: Schema = {
+    "description": "tasks that may fail for good, or a share of them, such as '10%'",
+    "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "%\\s*$"}],
+}
 _WHOLE: Schema = {"type": "integer", "minimum": 1}
 
 
@@ -189,6 +193,7 @@ class TaskSetForm(Form):
     working_directory: str | None = None
     timeout: float | None = None
     retries: int = 0
+    failures: Annotated[Any, WithJsonSchema(_FAILURES)] = 0
 
 
 class ChannelForm(Form):

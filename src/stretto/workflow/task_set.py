@@ -12,6 +12,7 @@ from typing import Any
 from stretto.errors import WorkflowError, under_key
 from stretto.resources import Resources
 from stretto.units import check_name, seconds_to_us, whole_number
+from stretto.workflow.budgets import NO_FAILURES, Budget, budget_of
 from stretto.workflow.dependencies import Dependency, dependencies_of
 from stretto.workflow.durations import Duration, duration_of
 from stretto.workflow.open_ends import OpenCount, count_of
@@ -89,6 +90,9 @@ class TaskSet:
         Seconds after which a task is ended and has failed.
     retries
         How often a failed task is tried again.
+    failures
+        How many tasks, in an iteration, may fail for good and the set still counts as complete: a
+        number, or text such as ``"10%"``.
 
     Raises
     ------
@@ -106,6 +110,7 @@ class TaskSet:
     working_directory: str | None = None
     timeout_us: int | None = None
     retries: int = 0
+    failures: Budget = NO_FAILURES
     with_: tuple[str, ...] = ()
     open_count: OpenCount | None = None
     """What decides how many tasks there are, where `tasks` is but a limit."""
@@ -127,6 +132,7 @@ class TaskSet:
         working_directory: str | PurePath | None = None,
         timeout: float | None = None,
         retries: int = 0,
+        failures: int | str | Budget = 0,
     ) -> None:
         _set = object.__setattr__
         _set(self, "name", check_name(name))
@@ -141,6 +147,7 @@ class TaskSet:
         _set(self, "working_directory", under_key("working_directory", _folder, working_directory))
         _set(self, "timeout_us", under_key("timeout", _timeout, timeout))
         _set(self, "retries", whole_number("retries", retries, 0, MOST_RETRIES))
+        _set(self, "failures", budget_of(failures))
         _set(self, "with_", under_key("with", _others, with_))
         _check_inputs(self)
         if self.name in self.with_:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from stretto.errors import WorkflowError
+from stretto.workflow.budgets import NO_FAILURES
 from stretto.workflow.task_set import TaskSet
 
 __all__ = ["check_together", "groups_of", "waits_of"]
@@ -39,7 +40,7 @@ def groups_of(task_sets: Sequence[TaskSet]) -> dict[str, tuple[str, ...]]:
 
 
 def check_together(task_sets: Sequence[TaskSet]) -> None:
-    """Check that what is joined is there, and that no set waits for one that it runs with.
+    """Check that what is joined is there, waits for none of its group, and can do without none.
 
     Raises
     ------
@@ -56,6 +57,11 @@ def check_together(task_sets: Sequence[TaskSet]) -> None:
                 )
     groups = groups_of(task_sets)
     for one in task_sets:
+        if one.name in groups and one.failures != NO_FAILURES:
+            raise WorkflowError(
+                "a set that runs at once with others can do without none of its tasks",
+                path=("task_sets", one.name, "failures"),
+            )
         for dependency in one.after:
             if dependency.on in groups.get(one.name, ()) and not dependency.previous:
                 raise WorkflowError(

@@ -14,6 +14,7 @@ import yaml
 from stretto.errors import WorkflowError
 from stretto.resources import Resources
 from stretto.units import GPU_MILLI, US_PER_SECOND, us_to_seconds
+from stretto.workflow.budgets import NO_FAILURES
 from stretto.workflow.channels import Channel
 from stretto.workflow.definition import Workflow
 from stretto.workflow.dependencies import Dependency, Pattern
@@ -108,6 +109,8 @@ def _task_set(task_set: TaskSet) -> dict[str, Any]:
         mapping["timeout"] = _seconds(task_set.timeout_us)
     if task_set.retries:
         mapping["retries"] = task_set.retries
+    if task_set.failures != NO_FAILURES:
+        mapping["failures"] = task_set.failures.to_value()
     return mapping
 
 
