@@ -195,7 +195,7 @@ class TestLaws:
         check(trace)
         assert not any(state.ready)
         if not state.failed():
-            assert trace.complete
+            assert trace.done
 
     def test_the_same_seed_gives_the_same_run_under_any_hash_seed(self) -> None:
         program = (

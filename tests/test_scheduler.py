@@ -20,6 +20,7 @@ from stretto.scheduler import (
     Lost,
     Mode,
     Opened,
+    Released,
     Resumed,
     Started,
     State,
@@ -282,7 +283,7 @@ class TestImpossibleEvents:
 
     def test_every_status_but_the_last_ones_has_a_way_out(self) -> None:
         ways = {before for before, _ in TRANSITIONS}
-        assert set(Status) - ways == {Status.DROPPED}
+        assert set(Status) - ways == {Status.DROPPED, Status.FORGIVEN}
         assert "running --> finished: Finished" in diagram()
 
 
@@ -417,6 +418,47 @@ class TestBundles:
         assert {one.attempt for one in decide(state, 5)} == {2}
 
 
+class TestStrictLine:
+    """The line of a strict order, whatever joins or leaves it."""
+
+    def state(self, *sets: TaskSet) -> State:
+        gated = gated_sets(expand(Workflow("w", sets)), Mode.TASK_LEVEL)
+        return State(gated, (NODE,), [0] * len(gated), strict=True)
+
+    def test_a_set_that_gets_tasks_joins_it_at_its_place(self) -> None:
+        state = self.state(TaskSet("a", tasks=2), TaskSet("b", tasks=9))
+        assert launched(state) == [0, 1, 2, 3]
+        finish(state, 0, 1)
+        state.apply(Submitted(0, 3))
+        assert launched(state, 1) == [11, 12]
+        finish(state, 2, 3)
+        assert launched(state, 2) == [13, 4]
+
+    def test_a_set_whose_tasks_are_dropped_leaves_it(self) -> None:
+        wide = TaskSet("wide", tasks=2, resources=Resources(cores=4))
+        state = self.state(TaskSet("a"), wide, TaskSet("b"))
+        assert launched(state) == [0]
+        for task in (1, 2):
+            state.apply(Dropped(task))
+        assert launched(state, 1) == [3]
+
+    def test_what_had_failed_is_in_line_again_after_a_resume(self) -> None:
+        state = self.state(TaskSet("a"), TaskSet("b", tasks=9, resources=Resources(cores=2)))
+        assert launched(state) == [0, 1]
+        state.apply(Failed(0, 1, 1, "why"))
+        assert launched(state, 1) == [2]
+        for task in (1, 2):
+            state.apply(Cancelled(task, 1, 2))
+        state.apply(Resumed(2))
+        assert [(one.task, one.attempt) for one in decide(state, 3)] == [(0, 2), (2, 2)]
+
+    def test_what_failed_for_good_holds_nobody_up(self) -> None:
+        state = self.state(TaskSet("a"), TaskSet("b", after="a"), TaskSet("c"))
+        assert launched(state) == [0]
+        state.apply(Failed(0, 1, 1, "why"))
+        assert launched(state, 1) == [2]
+
+
 class TestOpenSets:
     def test_sets_and_tasks_can_come_while_it_runs(self) -> None:
         state = State([], (NODE,), [])
@@ -436,6 +478,28 @@ class TestOpenSets:
         decide(state, 0)
         finish(state, 0)
         assert launched(state) == [2]
+
+    def test_what_is_submitted_before_the_gates_open_runs_when_they_do(self) -> None:
+        state = state_of(TaskSet("a"))
+        state.apply(Opened(GatedSet("calls", Resources(cores=1), 1, 0, gates=1), priority=9))
+        state.apply(Submitted(1, 2))
+        assert launched(state) == [0]
+        state.apply(Dropped(1))
+        state.apply(Released(1, 1))
+        assert launched(state, 1) == [2]
+        state.apply(Submitted(1, 1))
+        assert launched(state, 2) == [3]
+
+    def test_tasks_that_come_late_open_no_gate_a_second_time(self) -> None:
+        state = state_of(TaskSet("a"), TaskSet("b"), TaskSet("c", after=["a", "b"]))
+        assert launched(state) == [0, 1]
+        finish(state, 0)
+        state.apply(Submitted(0, 1))
+        assert launched(state, 1) == [3]
+        finish(state, 3)
+        assert launched(state, 2) == []  # "c" still waits for "b"
+        finish(state, 1)
+        assert launched(state, 3) == [2]
 
     def test_a_launched_task_that_is_dropped_leaves_when_its_attempt_ends(self) -> None:
         state = state_of(TaskSet("a", retries=3), TaskSet("b", after="a"))

@@ -77,6 +77,7 @@ def workflows(draw: st.DrawFn, platform: Platform) -> Workflow:
                 duration=draw(st.one_of(st.integers(0, 30), NOISY)),
                 after=after,
                 retries=draw(st.integers(0, 2)),
+                failures=draw(st.sampled_from([0, 0, 1, 2, "30%"])),
             )
         )
     return Workflow("drawn", sets, iterations=draw(st.integers(1, 4)))

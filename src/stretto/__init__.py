@@ -10,7 +10,7 @@ from stretto.channels import open_channel as channel
 from stretto.errors import BackendError, StrettoError, WorkflowError
 from stretto.executor import Executor
 from stretto.planning import Plan, Sweep, plan, sweep
-from stretto.platform import Node, Overheads, Platform, platform_named
+from stretto.platform import Node, Outage, Overheads, Platform, platform_named
 from stretto.records import Imported, import_record
 from stretto.report import write_report
 from stretto.reporting import RunReport, report_of
@@ -41,6 +41,7 @@ __all__ = [
     "Mode",
     "Node",
     "Order",
+    "Outage",
     "Overheads",
     "Pattern",
     "Plan",

@@ -25,6 +25,7 @@ from stretto.channels import CHANNELS_VARIABLE, zmq_or_raise
 from stretto.errors import BackendError, WorkflowError
 from stretto.platform import Platform, check_fits, platform_for
 from stretto.runtime import (
+    Allowance,
     Answers,
     Assignments,
     Backend,
@@ -40,7 +41,17 @@ from stretto.runtime import (
     kill_leftovers,
     task_folder,
 )
-from stretto.scheduler import Event, Lost, Mode, Order, Resumed, State, check_room, gated_sets
+from stretto.scheduler import (
+    Event,
+    Lost,
+    Mode,
+    NodeReturned,
+    Order,
+    Resumed,
+    State,
+    check_room,
+    gated_sets,
+)
 from stretto.trace import Header, Journal, Kind, Trace, read_header, read_trace, replayed
 from stretto.workflow import Expansion, Workflow, check_seed, drawn_durations_us, expand
 
@@ -64,11 +75,14 @@ class Run:
         Whether all is done, something failed for good, or it was stopped and can be resumed.
     signal
         Signal that stopped it, if one did.
+    because
+        Why it has stopped of itself, and what was not started, if it has.
     """
 
     directory: Path
     ending: Ending
     signal: signal.Signals | None = None
+    because: str = ""
 
     @property
     def trace(self) -> Trace:
@@ -106,6 +120,8 @@ def run(
     seed: int = 0,
     emulate: bool = False,
     time_scale: float = 1.0,
+    walltime: float | str | None = None,
+    overrun: bool = False,
     description: Path | None = None,
     observe: Observer | None = None,
     channel_interface: str = LOOPBACK,
@@ -132,6 +148,12 @@ def run(
         would draw.
     time_scale
         Workflow seconds in a real second, for emulated runs.
+    walltime
+        How long the run may take, from now: seconds, or text such as ``"2h30m"``.  Nothing is
+        launched that is not expected to end before; what still runs then is asked to end, and the
+        run can be resumed.  Real time; workflow time if emulated.
+    overrun
+        Launch also what is not expected to end in time, such as tasks that keep checkpoints.
     description
         File to keep a copy of.
     observe
@@ -142,10 +164,12 @@ def run(
     Raises
     ------
     WorkflowError
-        If the workflow cannot run there, or there is a run in `run_dir` already.
+        If the workflow cannot run there, there is a run in `run_dir` already, or the walltime is
+        none.
     BackendError
         If the machine refuses what is needed to begin or to go on.
     """
+    allowance = Allowance.of(walltime, overrun=overrun)
     where = platform_for(workflow, platform if platform is not None or emulate else "local")
     check_seed(seed)
     _check_interface(channel_interface)
@@ -173,27 +197,37 @@ def run(
         Path(run_dir) if run_dir is not None else None, header, began=began, original=description
     )
     with contextlib.closing(journal):
-        return _drive(header, expansion, directory, journal, observe, channel_interface)
+        return _drive(header, expansion, directory, journal, observe, allowance, channel_interface)
 
 
 def resume(
     run_dir: str | Path,
     *,
+    walltime: float | str | None = None,
+    overrun: bool = False,
     observe: Observer | None = None,
     channel_interface: str = LOOPBACK,
 ) -> Run:
     """Go on with a run that was stopped, killed or had failed.
 
     Finished tasks are not run again; tasks that had failed for good get their retries anew.  A run
-    that is done is left as it is.  `channel_interface` is as in `run`.
+    that is done is left as it is.  The walltime that it had is over: it has none, or a new one.
+
+    Parameters
+    ----------
+    run_dir
+        The run's directory.
+    walltime, overrun, observe, channel_interface
+        As for `run`.
 
     Raises
     ------
     WorkflowError
-        If there is no run, or somebody drives it.
+        If there is no run, somebody drives it, or the walltime is none.
     BackendError
         If the machine refuses what is needed to go on.
     """
+    allowance = Allowance.of(walltime, overrun=overrun)
     _check_interface(channel_interface)
     directory, journal = RunDirectory.open(Path(run_dir))
     with contextlib.closing(journal):
@@ -203,7 +237,7 @@ def resume(
         kill_leftovers(directory.run_id)
         directory.sign()
         expansion = expand(header.workflow)
-        return _drive(header, expansion, directory, journal, observe, channel_interface)
+        return _drive(header, expansion, directory, journal, observe, allowance, channel_interface)
 
 
 def cancel_run(run_dir: str | Path) -> None:
@@ -223,12 +257,17 @@ def _drive(
     directory: RunDirectory,
     journal: Journal,
     observe: Observer | None,
+    allowance: Allowance,
     interface: str,
 ) -> Run:
     state, now_us = _rebuilt(directory, journal)
     if state.done:
         return Run(directory.path, Ending.DONE)
     clock = RealClock(scale=header.time_scale, offset_us=now_us)
+    limit = allowance.limit(clock, emulated=header.kind is Kind.EMULATED)
+    if limit is not None:
+        state.apply(limit)
+        journal.round(limit.time_us, [limit])
     watch = observe or _nobody
     return _completed(
         _engine_run(header, expansion, directory, journal, state, clock, watch, interface)
@@ -268,6 +307,8 @@ def _rebuilt(directory: RunDirectory, journal: Journal) -> tuple[State, int]:
             Lost(task, state.attempts[task], now_us, "the run ended while it ran")
             for task in state.in_flight()
         ]
+        # Which nodes are there now, the backend will say.
+        events += [NodeReturned(node, now_us) for node in state.slots.lost]
         events.append(Resumed(now_us))
         for event in events:
             state.apply(event)
@@ -296,7 +337,14 @@ async def _engine_run(
     joined = not emulated and bool(expansion.workflow.channels)
     keys = directory.channel_keys
     variables = ((CHANNELS_VARIABLE, str(keys)),) if joined else ()
-    assignments = Assignments(expansion, directory.path, header.seed, variables, state.wanted.tasks)
+    assignments = Assignments(
+        expansion,
+        directory.path,
+        header.seed,
+        variables,
+        state.wanted.tasks,
+        state.shortfall.absent,
+    )
     with _channels(expansion, interface, keys, observe, joined=joined) as observing:
         engine = Engine(
             state,
@@ -317,9 +365,11 @@ async def _engine_run(
             ending = await engine.run()
     for time_us, number in caught[:1]:
         journal.note(time_us, f"stopped by {number.name}")
+    if engine.because:
+        journal.note(clock.now_us(), engine.because)
     journal.note(clock.now_us(), ending.value)
     stopped_by = caught[0][1] if caught and ending is Ending.STOPPED else None
-    return Run(directory.path, ending, stopped_by)
+    return Run(directory.path, ending, stopped_by, engine.because)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from stretto.analysis.checker import check, violations
 from stretto.analysis.comparison import Comparison, Parts, Row, compare, overhead_us, parts
 from stretto.analysis.costs import Observed
 from stretto.analysis.freshness import Freshness, freshness
+from stretto.analysis.tolerance import budgets_used
 from stretto.analysis.usage import Steps, Usage, Utilisation, idle_spans, usage, utilisation
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Steps",
     "Usage",
     "Utilisation",
+    "budgets_used",
     "calibrated",
     "check",
     "compare",

@@ -18,6 +18,8 @@ attempts broke it:
   of them finish and others fail;
 - nothing is dropped but for a reason that the description and the results give, nothing is launched
   that is not wanted, and what decides has said so (see `drops`);
+- nothing is on a node while it is lost; a set is forgiven no more failures than its budget allows,
+  and nothing runs without any of the results that it uses (see `absences`);
 - a complete run took no less than its critical path and its area, and no more than all of its
   attempts one after another.
 """
@@ -30,6 +32,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stretto.analysis.absences import on_lost_nodes, pardoned_us, without_input, wrong_pardons
 from stretto.analysis.allocation import misfits, overfull
 from stretto.analysis.drops import drop_faults, part_faults
 from stretto.analysis.groups import finished_together_us, torn
@@ -41,8 +44,8 @@ from stretto.analysis.waits import (
     Ends,
     critical_path_us,
     free_us,
-    given_us,
     stage_of,
+    there_us,
 )
 from stretto.trace import UNKNOWN_US, Kind, Outcome, Trace
 from stretto.units import GPU_MILLI, us_to_seconds
@@ -95,7 +98,9 @@ def violations(trace: Trace, *, slack_us: int = 0) -> list[str]:
     finished_us[trace.task[finished]] = trace.ended_us[finished]
     dropped_us = np.full(numbers.n_tasks, NEVER_US, dtype=np.int64)
     dropped_us[list(trace.dropped)] = list(trace.dropped.values())
-    ends = Ends(finished_together_us(trace, numbers, finished_us), dropped_us)
+    finished_us = finished_together_us(trace, numbers, finished_us)
+    gone_us = np.minimum(dropped_us, pardoned_us(trace, numbers, finished_us))
+    ends = Ends(finished_us, gone_us)
     view = _View(trace, numbers, numbers.place(trace.task), ends, misfits(trace), slack_us)
     rules = (
         _times,
@@ -110,6 +115,7 @@ def violations(trace: Trace, *, slack_us: int = 0) -> list[str]:
         _groups,
         _part_inputs,
         _drops,
+        _absences,
         _bounds,
     )
     return [sentence for rule in rules for sentence in rule(view)]
@@ -310,7 +316,7 @@ def _stale_inputs(view: _View) -> list[str]:
     trace = view.trace
     wrong: dict[int, str] = {}
     for task_set, rows, dependency in _waits(view):
-        there_us = given_us(
+        usable_us = there_us(
             view.ends.of(trace.workflow, dependency.on),
             task_set.tasks,
             dependency,
@@ -321,11 +327,13 @@ def _stale_inputs(view: _View) -> list[str]:
         for row, iteration, number in zip(own, iterations, numbers, strict=True):
             for name, used in trace.inputs[row]:
                 oldest, newest = iteration - dependency.distance, iteration - dependency.previous
-                if name != dependency.on or (used is None and oldest < 0):
+                # Without a result that must be there goes only who can never have it.
+                without = oldest < 0 or usable_us[oldest, number] >= NEVER_US
+                if name != dependency.on or (used is None and without):
                     continue
                 if used is None or not max(0, oldest) <= used <= newest:
                     wrong[row] = f"used {name} of iteration {used}, not of {oldest} to {newest}"
-                elif there_us[used, number] > trace.launched_us[row]:
+                elif usable_us[used, number] > trace.launched_us[row]:
                     wrong[row] = f"used {name} of iteration {used}, which had not finished"
     return _told(view, sorted(wrong), lambda row: wrong[row])
 
@@ -347,6 +355,15 @@ def _drops(view: _View) -> list[str]:
     return drop_faults(view.trace, view.ends)[:MOST_SHOWN]
 
 
+def _absences(view: _View) -> list[str]:
+    """Tell what is wrong with lost nodes, with what was forgiven, and what ran without input."""
+    lost = on_lost_nodes(view.trace)
+    found = _told(view, lost, lambda row: f"was on {lost[row]} while that was lost")
+    lacking = without_input(view.trace, view.ends)
+    found += _told(view, lacking, lambda row: f"was launched without any result of {lacking[row]}")
+    return found + list(wrong_pardons(view.trace, view.ends.finished_us))[:MOST_SHOWN]
+
+
 def _coordinates(view: _View, rows: Column) -> tuple[Column, Column]:
     """Return the iteration of each row, and the number of its task within its set."""
     task = view.trace.task[rows]
@@ -365,7 +382,7 @@ def _bounds(view: _View) -> list[str]:
     ttx_us = trace.ttx_us
     lower_us = {
         "critical path": critical_path_us(
-            trace.workflow, durations_us, view.ends.dropped_us < NEVER_US, mode=trace.mode
+            trace.workflow, durations_us, view.ends.gone_us < NEVER_US, mode=trace.mode
         ),
         **_areas_us(trace),
     }
@@ -376,7 +393,7 @@ def _bounds(view: _View) -> list[str]:
     ]
     known = (trace.launched_us >= 0) & (trace.ended_us >= 0)
     serial_us = int((trace.ended_us - trace.launched_us)[known].sum())
-    serial_us += view.slack_us
+    serial_us += view.slack_us + _outages_us(trace)
     # Around stops and resumes nothing runs for a while, nor at the will of another's engine.
     rested = trace.kind is Kind.IMPORTED or any(
         note.text.startswith(("stopped", "resumed")) for note in trace.notes
@@ -384,6 +401,15 @@ def _bounds(view: _View) -> list[str]:
     if ttx_us > serial_us and not rested:
         found.append(f"TTX is {ttx_us} us, more than all attempts in a row, {serial_us} us")
     return found
+
+
+def _outages_us(trace: Trace) -> int:
+    """Return how long nodes were lost: as long nothing may have run."""
+    last_us = int(trace.ended_us.max(initial=0))
+    return sum(
+        (last_us if outage.returned_us is None else outage.returned_us) - outage.lost_us
+        for outage in trace.outages
+    )
 
 
 def _areas_us(trace: Trace) -> dict[str, int]:

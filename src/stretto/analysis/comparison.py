@@ -48,6 +48,8 @@ class Row:
         Mean time from launch to start; 0 if nothing ran.
     n_finished, n_failed
         Tasks that finished, attempts that failed.
+    complete
+        Whether nothing is left to do; failures within a budget are.
     """
 
     name: str
@@ -177,7 +179,7 @@ def _row(name: str, trace: Trace, sequential: Trace | None) -> Row:
         overhead_us=overhead_us(trace),
         n_finished=trace.n_finished,
         n_failed=int((trace.outcome == Outcome.FAILED).sum()),
-        complete=trace.complete,
+        complete=trace.done,
     )
 
 

@@ -5,7 +5,8 @@ A task is useless from the first moment on at which
 - a result has said that the loop has converged, in an earlier iteration;
 - a result has said a number of tasks, and it is beyond that;
 - it is beyond the number of tasks of the first iteration, where no result says one yet;
-- enough of its set has finished for those who wait for it and would cancel the rest.
+- enough of its set has finished for those who wait for it and would cancel the rest;
+- nothing is left of what it uses (see `absences`).
 
 No task may be dropped before, and none launched after a result made it useless.
 """
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from stretto.analysis.absences import starved_us
 from stretto.analysis.serials import Serials, serials
 from stretto.analysis.waits import BY_TASK, NEVER_US, Ends, given_us
 from stretto.trace import Trace
@@ -32,16 +34,19 @@ def drop_faults(trace: Trace, ends: Ends) -> list[str]:
     numbers = serials(trace.workflow)
     useless_us = _useless_us(trace, numbers)
     may_us = np.minimum(useless_us, _spare_us(trace, numbers, ends))
+    may_us = np.minimum(may_us, starved_us(trace, ends))
     name = numbers.task_name
     found = [
         f"{name(task)} was dropped, and was wanted"
-        for task in np.flatnonzero(ends.dropped_us < may_us).tolist()
+        for task, time_us in sorted(trace.dropped.items())
+        if time_us < may_us[task]
     ]
-    both = (ends.finished_us < NEVER_US) & (ends.dropped_us < NEVER_US)
     found += [
-        f"{name(task)} has finished and was dropped" for task in np.flatnonzero(both).tolist()
+        f"{name(task)} has finished and was dropped"
+        for task in sorted(trace.dropped)
+        if ends.finished_us[task] < NEVER_US
     ]
-    late = trace.launched_us > np.minimum(ends.dropped_us, useless_us)[trace.task]
+    late = trace.launched_us > np.minimum(ends.gone_us, useless_us)[trace.task]
     found += [
         f"{name(task)} was launched when it was not wanted anymore"
         for task in trace.task[late].tolist()
@@ -59,7 +64,7 @@ def part_faults(trace: Trace, ends: Ends) -> dict[int, str]:
     if not any(by_quorum.values()):
         return {}
     wrong: dict[int, str] = {}
-    called_off = Ends(ends.finished_us, _useless_us(trace, numbers))
+    off_us = np.minimum(_useless_us(trace, numbers), starved_us(trace, ends))
     iterations, places = numbers.iteration(trace.task), numbers.place(trace.task)
     for row, (iteration, place) in enumerate(zip(iterations, places, strict=True)):
         used = dict(trace.inputs.get(row, ()))
@@ -67,16 +72,19 @@ def part_faults(trace: Trace, ends: Ends) -> dict[int, str]:
             newest = int(iteration) - one.previous
             at = used.get(one.on, newest) if one.staleness else newest
             if at is not None and at >= 0:
-                fault = _part_fault(trace, called_off, row, one, at)
+                fault = _part_fault(trace, ends, off_us, row, one, at)
                 if fault:
                     wrong[row] = fault
     return wrong
 
 
-def _part_fault(trace: Trace, ends: Ends, row: int, one: Dependency, at: int) -> str | None:
+def _part_fault(
+    trace: Trace, ends: Ends, off_us: Times, row: int, one: Dependency, at: int
+) -> str | None:
     """Return what is wrong with the part of iteration `at` that an attempt is recorded to have.
 
-    Of `ends`, what was dropped is what a result called off; stragglers count as wanted.
+    `off_us` is from when nobody could wait for each task; stragglers count as wanted.  A set that
+    was forgiven failures counts as complete.
     """
     masks = [mask for on, used, mask in trace.present.get(row, ()) if (on, used) == (one.on, at)]
     if len(masks) != 1:
@@ -86,10 +94,17 @@ def _part_fault(trace: Trace, ends: Ends, row: int, one: Dependency, at: int) ->
     launched_us = int(trace.launched_us[row])
     if (producers.finished_us[own] > launched_us).any():
         return f"is recorded with tasks of {one.on}[{at}] that had not finished"
-    wanted = int((producers.dropped_us > launched_us).sum())
-    if len(own) < one.needed(wanted):
+    wanted = int((Ends(off_us, off_us).of(trace.workflow, one.on).gone_us[at] > launched_us).sum())
+    if len(own) < one.needed(wanted) and not _forgiven(trace, one.on, at, launched_us):
         return f"is recorded with {len(own)} tasks of {one.on}[{at}], less than enough"
     return None
+
+
+def _forgiven(trace: Trace, name: str, iteration: int, now_us: int) -> bool:
+    """Return whether a set was forgiven that tasks of it failed."""
+    names = serials(trace.workflow).names
+    instance = iteration * len(names) + names.index(name)
+    return any(one.instance == instance and one.time_us <= now_us for one in trace.pardons)
 
 
 def _useless_us(trace: Trace, numbers: Serials) -> Times:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stretto.analysis.serials import Serials
 from stretto.trace import Outcome, Trace
 
-__all__ = ["finished_together_us", "torn"]
+__all__ = ["finished_together_us", "group_tasks", "torn"]
 
 Times = NDArray[np.int64]
 BROKEN = (Outcome.FAILED, Outcome.LOST, Outcome.CANCELLED)
@@ -27,7 +27,7 @@ def finished_together_us(trace: Trace, numbers: Serials, finished_us: Times) -> 
         Shape ``(tasks,)``, and so is what is returned.
     """
     together = finished_us.copy()
-    for tasks in _groups(trace, numbers):
+    for tasks in group_tasks(trace, numbers):
         together[tasks] = finished_us[tasks].max(axis=1, keepdims=True)
     return together
 
@@ -38,7 +38,7 @@ def torn(trace: Trace, numbers: Serials) -> dict[int, str]:
     rows_of: dict[int, list[int]] = {}
     for row, task in enumerate(trace.task.tolist()):
         rows_of.setdefault(task, []).append(row)
-    for iterations in _groups(trace, numbers):
+    for iterations in group_tasks(trace, numbers):
         for tasks in iterations.tolist():
             rows = [row for task in tasks for row in rows_of.get(task, ())]
             attempts: dict[int, list[int]] = {}
@@ -65,7 +65,7 @@ def _fault(trace: Trace, rows: list[int], tasks: int) -> str | None:
     return None
 
 
-def _groups(trace: Trace, numbers: Serials) -> list[Times]:
+def group_tasks(trace: Trace, numbers: Serials) -> list[Times]:
     """Return the tasks of each group, shape ``(iterations, tasks of the group)``."""
     turns = np.arange(numbers.iterations, dtype=np.int64)[:, None] * numbers.per_iteration
     place = {name: at for at, name in enumerate(numbers.names)}

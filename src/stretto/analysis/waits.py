@@ -4,7 +4,7 @@ The scheduler counts what each task still lacks; here the same is said the other
 whole iterations at once: from when every task *ended* follows when every other task was *free*.
 The checker compares that with the launches, and its critical path is the same step repeated.
 
-A task that was dropped is not waited for anymore from then on.
+A task that was dropped, or forgiven that it failed, is *gone*: from then on nobody waits for it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,17 @@ from numpy.typing import NDArray
 from stretto.analysis.serials import serials
 from stretto.workflow import Dependency, Pattern, TaskSet, Workflow
 
-__all__ = ["BY_TASK", "NEVER_US", "Ends", "critical_path_us", "free_us", "given_us", "stage_of"]
+__all__ = [
+    "BY_TASK",
+    "NEVER_US",
+    "Ends",
+    "critical_path_us",
+    "free_us",
+    "given_us",
+    "lacking_us",
+    "stage_of",
+    "there_us",
+]
 
 NEVER_US = np.iinfo(np.int64).max // 4
 
@@ -28,15 +38,15 @@ Times = NDArray[np.int64]
 
 
 class Ends(NamedTuple):
-    """When tasks had finished, and when they were dropped; `NEVER_US` where they were not."""
+    """When tasks had finished, and when they were gone; `NEVER_US` where they were not."""
 
     finished_us: Times
-    dropped_us: Times
+    gone_us: Times
 
     @property
     def settled_us(self) -> Times:
         """When nobody waited for them anymore."""
-        return np.minimum(self.finished_us, self.dropped_us)
+        return np.minimum(self.finished_us, self.gone_us)
 
     def of(self, workflow: Workflow, name: str) -> Ends:
         """Return the part over one set of columns over all tasks, ``(iterations, tasks)``."""
@@ -86,11 +96,28 @@ def given_us(ends: Ends, consumers: int, how: Dependency, *, whole_sets: bool) -
             assert_never(pattern)
 
 
+def there_us(ends: Ends, consumers: int, how: Dependency, *, whole_sets: bool) -> Times:
+    """Return when each consumer can use the results of one producing set, as `given_us` does.
+
+    Where it waits for single tasks and all of them are gone, there is nothing to use.
+    """
+    given = given_us(ends, consumers, how, whole_sets=whole_sets)
+    if whole_sets or how.pattern not in (Pattern.EACH, Pattern.GROUP):
+        return given
+    return np.where(lacking_us(ends, consumers, how) < NEVER_US, NEVER_US, given)
+
+
+def lacking_us(ends: Ends, consumers: int, how: Dependency) -> Times:
+    """Return when all was gone that each consumer uses of one producing set, if ever."""
+    gone = Ends(ends.gone_us, ends.gone_us)
+    return given_us(gone, consumers, how, whole_sets=False)
+
+
 def _quorum_us(ends: Ends, how: Dependency) -> int:
     """Return the first moment at which enough tasks of those had finished that were wanted."""
     moments = np.unique(np.concatenate(ends))
-    finished, dropped = (np.searchsorted(np.sort(one), moments, side="right") for one in ends)
-    wanted = (len(ends.finished_us) - dropped).tolist()
+    finished, gone = (np.searchsorted(np.sort(one), moments, side="right") for one in ends)
+    wanted = (len(ends.finished_us) - gone).tolist()
     needed = np.array([how.needed(tasks) for tasks in wanted])
     return int(moments[np.flatnonzero((finished >= needed) | (moments >= NEVER_US))[0]])
 

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from stretto.analysis import freshness, utilisation
+from stretto.analysis import budgets_used, freshness, utilisation
 from stretto.cli import planning_commands, records_commands
 from stretto.cli.exits import Exit, exit_of
 from stretto.cli.graph_view import GraphFormat, graph_text
@@ -26,12 +26,15 @@ from stretto.cli.options import (
     InMode,
     Json,
     MaybeByOrder,
+    Overrun,
     RunDir,
     Seed,
+    Walltime,
     Where,
 )
 from stretto.cli.orders import order_named
 from stretto.cli.progress import shown
+from stretto.cli.remaining import walltime_left
 from stretto.cli.state_view import run_replayed, state_to_json, story, task_named
 from stretto.cli.texts import last_line, percent, printable, resume_command, seconds
 from stretto.errors import BackendError, WorkflowError
@@ -160,17 +163,25 @@ def simulate(
     seed: Seed = 0,
     order: MaybeByOrder = None,
     calibration: Calibrated = None,
+    walltime: Walltime = None,
     report: Annotated[Path | None, typer.Option(help="Write a report to this file.")] = None,
     as_json: Json = False,
 ) -> None:
     """Play a workflow on a virtual clock, with the scheduler that would run it."""
     workflow, overheads, chosen = calibrated(workflow_of(file), order, calibration)
     modes = [mode] if mode is not None else list(Mode)
+    left = walltime_left(walltime, emulated=True)
     with about(file):
         where = platform_for(workflow, platform)
         traces = [
             simulate_workflow(
-                workflow, where, mode=one, seed=seed, overheads=overheads, order=chosen
+                workflow,
+                where,
+                mode=one,
+                seed=seed,
+                overheads=overheads,
+                order=chosen,
+                walltime=left,
             )
             for one in modes
         ]
@@ -181,6 +192,9 @@ def simulate(
         print_json({"workflow": workflow.name, "platform": where.name, "modes": summaries})
     else:
         _print_summaries(summaries)
+        for trace in traces:
+            for note in trace.notes:
+                print(f"{trace.mode}: {note.text}")
 
 
 @app.command()
@@ -197,6 +211,8 @@ def run(
     time_scale: Annotated[
         float, typer.Option(help="Workflow seconds in a real second, when emulating.")
     ] = 1.0,
+    walltime: Walltime = None,
+    overrun: Overrun = False,
     as_json: Json = False,
 ) -> None:
     """Run a workflow, on this machine or emulated."""
@@ -206,6 +222,7 @@ def run(
     console = Console(stderr=as_json)
     expansion = expand(workflow)
     none = [0] * len(expansion.instances)
+    left = walltime_left(walltime, emulated=emulate)
     with shown(console, expansion, none, none) as observe, about(file):
         ended = run_workflow(
             workflow,
@@ -216,6 +233,8 @@ def run(
             order=order_named(order),
             emulate=emulate,
             time_scale=time_scale,
+            walltime=left,
+            overrun=overrun,
             description=None if file.startswith(PAPER) else Path(file),
             observe=observe,
         )
@@ -223,13 +242,16 @@ def run(
 
 
 @app.command()
-def resume(run_dir: RunDir, as_json: Json = False) -> None:
+def resume(
+    run_dir: RunDir, walltime: Walltime = None, overrun: Overrun = False, as_json: Json = False
+) -> None:
     """Go on with a run that was stopped, killed or had failed."""
     replay, _ = run_replayed(run_dir)
     counts = replay.state.wanted
     console = Console(stderr=as_json)
+    left = walltime_left(walltime, emulated=replay.header.kind is Kind.EMULATED)
     with shown(console, replay.expansion, counts.finished, counts.dropped) as observe:
-        ended = resume_run(run_dir, observe=observe)
+        ended = resume_run(run_dir, walltime=left, overrun=overrun, observe=observe)
     _end(ended, as_json)
 
 
@@ -253,6 +275,7 @@ def status(run_dir: RunDir, as_json: Json = False) -> None:
         f"{state['workflow']} ({state['mode']}, {state['kind']}) {_how(state)}: "
         f"{state['finished']} of {state['tasks'] - state['dropped']} tasks finished, "
         f"{state['in_flight']} in flight, {state['failed']} failed, "
+        + f"{state['forgiven']} forgiven, " * bool(state["forgiven"])
         + f"{state['dropped']} dropped, " * bool(state["dropped"])
         + f"after {seconds(state['time_s'])}"
     )
@@ -260,7 +283,7 @@ def status(run_dir: RunDir, as_json: Json = False) -> None:
     shown_statuses = [
         one
         for one in statuses
-        if one not in ("dropped", "leaving") or any(row[one] for row in rows)
+        if one not in ("dropped", "leaving", "forgiven") or any(row[one] for row in rows)
     ]
     table = Table()
     table.add_column("task set", overflow="fold")
@@ -274,6 +297,8 @@ def status(run_dir: RunDir, as_json: Json = False) -> None:
         print(f"steered by {state['policy']}")
     for note in state["notes"]:
         print(note)
+    if state["lost_nodes"]:
+        print(f"lost nodes: {', '.join(state['lost_nodes'])}")
 
 
 @app.command()
@@ -312,7 +337,7 @@ def _how(state: dict[str, Any]) -> str:
     """Return in words how a run is."""
     if state["driven"]:
         return "is on"
-    if state["finished"] + state["dropped"] == state["tasks"] and not state["in_flight"]:
+    if state["done"]:
         return "is done"
     if state["kind"] == Kind.IMPORTED:
         return "is the record of another engine"
@@ -331,6 +356,7 @@ def _end(ended: Run, as_json: bool) -> None:
             {
                 "run_dir": str(ended.directory),
                 "ending": ended.ending.value,
+                "because": ended.because,
                 "report": str(made.path),
                 **summary,
             }
@@ -341,13 +367,17 @@ def _end(ended: Run, as_json: bool) -> None:
             print(line)
         if made.traces[0].workflow.open_loop is not None and code is Exit.DONE:
             print(_convergence(made.traces[0]))
+        for line in (*budgets_used(made.traces[0]), ended.because):
+            if line:
+                print(line)
         print(f"{ended.ending.value}: {ended.directory}\nreport: {made.path}")
         if code is Exit.FAILED:
             print("once the cause is mended (the description stays as it was), go on with:")
             print(f"  {resume_command(ended.directory)}")
             _print_failures(made.traces[0])
         elif code is not Exit.DONE:
-            print(f"go on with: {resume_command(ended.directory)}")
+            again = " --walltime TIME" if ended.because else ""
+            print(f"go on with: {resume_command(ended.directory)}{again}")
     raise typer.Exit(code)
 
 
@@ -379,6 +409,7 @@ def _summary(trace: Trace) -> dict[str, Any]:
         "kind": str(trace.kind),
         "tasks": trace.workflow.n_tasks,
         "finished": trace.n_finished,
+        "forgiven": trace.n_forgiven,
         "dropped": len(trace.dropped),
         "converged_in": trace.converged_in,
         "ttx_s": trace.ttx_us / 1e6,

@@ -17,8 +17,10 @@ __all__ = [
     "InMode",
     "Json",
     "MaybeByOrder",
+    "Overrun",
     "RunDir",
     "Seed",
+    "Walltime",
     "Where",
 ]
 
@@ -41,6 +43,15 @@ MaybeByOrder = Annotated[str | None, _ORDER]
 Calibrated = Annotated[
     Path | None,
     typer.Option("--calibration", metavar="FILE", help="What `stretto calibrate` has learned."),
+]
+Walltime = Annotated[
+    str | None,
+    typer.Option(
+        "--walltime", metavar="TIME", help="How long it may take: 90s, 2h30m, 1:30:00, or seconds."
+    ),
+]
+Overrun = Annotated[
+    bool, typer.Option("--overrun", help="Start also what is not expected to end in time.")
 ]
 InMode = Annotated[Mode, typer.Option("--mode", help="How much may overlap.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all that is drawn.")]

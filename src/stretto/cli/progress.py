@@ -19,7 +19,17 @@ from rich.progress import (
 
 from stretto.cli.texts import last_line, printable, said
 from stretto.running import Observer
-from stretto.scheduler import Dropped, Event, Failed, Finished, Resumed, Told
+from stretto.scheduler import (
+    Dropped,
+    Event,
+    Failed,
+    Finished,
+    Forgiven,
+    NodeLost,
+    NodeReturned,
+    Resumed,
+    Told,
+)
 from stretto.units import counted
 from stretto.workflow import Expansion
 
@@ -95,6 +105,12 @@ class _Lines(_Counts):
                 case Failed(task, attempt, _, reason):
                     name = self.expansion.task_name(task)
                     self._say(now_us, f"{name}: attempt {attempt} failed: {last_line(reason)}")
+                case Forgiven(index, _):
+                    self._say(now_us, self._forgiven(index))
+                case NodeLost(node, _):
+                    self._say(now_us, f"node {node} is lost")
+                case NodeReturned(node, _):
+                    self._say(now_us, f"node {node} is back")
                 case Resumed():
                     self._say(now_us, "resumed")
                 case _:
@@ -105,6 +121,11 @@ class _Lines(_Counts):
         if self.done[index] + self.dropped[index] == instance.count:
             every = f"all {self.done[index]} " if self.done[index] > 1 else ""
             self._say(now_us, f"{instance.name}: {every}finished")
+
+    def _forgiven(self, index: int) -> str:
+        instance = self.expansion.instances[index]
+        finished = f"{self.done[index]} of {instance.count} finished"
+        return f"{instance.name}: {finished}, which is enough: its budget allows so many failures"
 
     def _say(self, now_us: int, text: str) -> None:
         line = f"[{now_us / 1e6:10.3f} s] {printable(text)}"

@@ -45,6 +45,7 @@ def state_to_json(replay: Replay, *, driven: bool) -> dict[str, Any]:
         counts = {one.name.lower(): status.count(one) for one in Status}
         sets.append({"set": instance.task_set.name, "iteration": instance.iteration, **counts})
     mind = replay.state.mind
+    limit = replay.state.limit
     return {
         "workflow": replay.header.workflow.name,
         "platform": replay.header.platform.name,
@@ -58,7 +59,11 @@ def state_to_json(replay: Replay, *, driven: bool) -> dict[str, Any]:
         "finished": replay.state.n_finished,
         "in_flight": replay.state.n_in_flight,
         "failed": len(replay.state.failed()),
+        "forgiven": replay.state.shortfall.n_forgiven,
         "dropped": replay.state.n_dropped,
+        "done": replay.state.done,
+        "until_s": None if limit is None else limit.until_us / 1e6,
+        "lost_nodes": [replay.state.slots.nodes[node].name for node in replay.state.slots.lost],
         "notes": [f"{note.time_us / 1e6:.3f} s: {note.text}" for note in replay.notes],
         "sets": sets,
     }
@@ -110,7 +115,7 @@ def story(replay: Replay, task: int, *, driven: bool) -> Iterator[str]:
     if in_flight and not driven:
         yield "It was in flight when the run ended; resume tries it again."
     else:
-        yield why(replay.state, task)
+        yield why(replay.state, task, now_us=replay.now_us)
 
 
 def _befell(event: Event, task: int) -> bool:

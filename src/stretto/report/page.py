@@ -10,7 +10,6 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,11 @@ from markupsafe import Markup
 from stretto.analysis.comparison import Comparison, Row, compare
 from stretto.analysis.freshness import freshness
 from stretto.analysis.serials import attempt_name, serials
+from stretto.analysis.tolerance import budgets_used
 from stretto.report.axes import duration
 from stretto.report.figures import Frame, in_use, timeline
 from stretto.report.palette import OTHER, Colour, colours
-from stretto.trace import Kind, Outcome, Trace
+from stretto.trace import Kind, Note, Outcome, Trace
 from stretto.workflow import Dependency, TaskSet
 
 __all__ = ["render", "write_report"]
@@ -205,6 +205,7 @@ def _section(
             if amount and (resource == "cores" or _needs_gpus(trace))
         ]
     failures = _failures(trace)
+    notes = _notes(trace)
     return {
         "name": name,
         "row": row,
@@ -213,9 +214,21 @@ def _section(
         "freshness": freshness(trace),
         "failures": failures[:MOST_REASONS],
         "more_failures": max(0, len(failures) - MOST_REASONS),
-        "notes": list(islice(trace.notes, MOST_NOTES)),
-        "more_notes": max(0, len(trace.notes) - MOST_NOTES),
+        "budgets": budgets_used(trace),
+        "notes": notes[:MOST_NOTES],
+        "more_notes": max(0, len(notes) - MOST_NOTES),
     }
+
+
+def _notes(trace: Trace) -> list[Note]:
+    """Return what befell the run as a whole, the losses of nodes included, in order."""
+    notes = list(trace.notes)
+    for node, lost_us, returned_us in trace.outages:
+        name = trace.platform.nodes[node].name
+        notes.append(Note(lost_us, f"{name} was lost"))
+        if returned_us is not None:
+            notes.append(Note(returned_us, f"{name} was back"))
+    return sorted(notes, key=lambda note: note.time_us)
 
 
 def _needs_gpus(trace: Trace) -> bool:

@@ -1,5 +1,6 @@
 """Running for real: the clock, the engine and its backends."""
 
+from stretto.runtime.allowance import Allowance
 from stretto.runtime.answers import Answers, Unanswered
 from stretto.runtime.assignments import Assignments, Emulation
 from stretto.runtime.backend import (
@@ -10,6 +11,8 @@ from stretto.runtime.backend import (
     LaunchFailed,
     Lost,
     Marked,
+    NodeLost,
+    NodeReturned,
     Pickled,
     Program,
     Report,
@@ -26,6 +29,7 @@ from stretto.runtime.engine import Ending, Engine, Record
 from stretto.runtime.run_directory import RunDirectory, task_folder
 
 __all__ = [
+    "Allowance",
     "Answers",
     "Assignments",
     "Backend",
@@ -40,6 +44,8 @@ __all__ = [
     "LaunchFailed",
     "Lost",
     "Marked",
+    "NodeLost",
+    "NodeReturned",
     "Pickled",
     "Program",
     "RealClock",

@@ -7,8 +7,9 @@ A run directory holds ``tasks/SET/ITERATION/`` with, for task ``t`` and attempt 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from stretto.errors import BackendError
@@ -18,7 +19,7 @@ from stretto.runtime.run_directory import task_folder
 from stretto.scheduler import Launched
 from stretto.trace import mask_to_text
 from stretto.units import GPU_MILLI
-from stretto.workflow import Command, Expansion, Function, SetInstance, fill
+from stretto.workflow import Command, Expansion, Function, Pattern, SetInstance, block, fill
 from stretto_mark import TASK_VARIABLE
 
 __all__ = ["Assignments", "Emulation", "task_seed"]
@@ -63,6 +64,8 @@ class Assignments:
         Further variables that all tasks have.
     wanted
         Returns how many tasks an instance has; fewer than its limit where a result said so.
+    absent
+        By instance: numbers of its tasks that will have no result, as far as is known.
     """
 
     def __init__(
@@ -72,8 +75,10 @@ class Assignments:
         seed: int,
         variables: tuple[tuple[str, str], ...] = (),
         wanted: Callable[[int], int] | None = None,
+        absent: Mapping[int, Sequence[int]] = MappingProxyType({}),
     ) -> None:
         self._wanted = wanted or (lambda index: expansion.instances[index].count)
+        self._absent = absent
         self._expansion = expansion
         self._run_dir = run_dir
         self._seed = seed
@@ -128,6 +133,7 @@ class Assignments:
                 **fields,
                 "inputs": self._inputs(instance, launched),
                 "finished": {on: list(bits(mask)) for on, mask in self._parts(launched).items()},
+                "missing": self._missing(instance, launched),
             },
             environment=self._environment(instance, launched, fields),
             search_path=(str(self._home),),
@@ -192,6 +198,10 @@ class Assignments:
         parts = {one.on: 0 for one in task_set.after if one.quorum is not None}
         parts.update(self._parts(launched))
         fields.update({f"finished.{on}": mask_to_text(mask) for on, mask in parts.items()})
+        missing = self._missing(instance, launched)
+        for on, numbers in missing.items():
+            mask = sum(1 << number for number in numbers)
+            fields[f"missing.{on}"] = mask_to_text(mask) or None
         return fields
 
     def _parts(self, launched: Launched) -> dict[str, int]:
@@ -214,6 +224,29 @@ class Assignments:
             if inputs.get(edge.on) != instance.iteration:  # of two, the one of this iteration
                 inputs[edge.on] = ages.get(edge.on, newest)
         return inputs
+
+    def _missing(self, instance: SetInstance, launched: Launched) -> dict[str, list[int]]:
+        """Return, by set waited for, which of the tasks that this one would use have no result."""
+        task_sets = self._expansion.workflow.task_sets
+        places = {one.name: place for place, one in enumerate(task_sets)}
+        number = launched.task - instance.first_task
+        missing: dict[str, list[int]] = {on: [] for on in (edge.on for edge in instance.edges)}
+        if not self._absent:
+            return missing
+        for on, iteration in self._inputs(instance, launched).items():
+            if iteration is not None:
+                gone = self._absent.get(iteration * len(task_sets) + places[on], ())
+                used = _used(instance, on, number, task_sets[places[on]].tasks)
+                missing[on] = sorted(one for one in gone if one in used)
+        return missing
+
+
+def _used(instance: SetInstance, on: str, number: int, producers: int) -> range:
+    """Return which tasks of a set one task uses; of two dependencies on it, the wider counts."""
+    patterns = {edge.pattern for edge in instance.edges if edge.on == on}
+    if patterns == {Pattern.GROUP}:
+        return block(number, instance.count, producers)
+    return range(number, number + 1) if patterns == {Pattern.EACH} else range(producers)
 
 
 def _filled(text: str, fields: Mapping[str, Any]) -> str:

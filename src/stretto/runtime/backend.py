@@ -26,6 +26,8 @@ __all__ = [
     "LaunchFailed",
     "Lost",
     "Marked",
+    "NodeLost",
+    "NodeReturned",
     "Pickled",
     "Program",
     "Report",
@@ -182,7 +184,25 @@ class LaunchFailed(NamedTuple):
     reason: str
 
 
-Report = Started | Marked | Exited | Lost | LaunchFailed
+class NodeLost(NamedTuple):
+    """A node is gone, and with it every attempt that has a rank there, wherever its others are.
+
+    Nothing is reported of these attempts anymore, or it comes too late.  They are cancelled on the
+    nodes that are left, without grace.
+    """
+
+    node: int
+    time_us: int
+
+
+class NodeReturned(NamedTuple):
+    """A node that was lost is there again; nothing runs on it."""
+
+    node: int
+    time_us: int
+
+
+Report = Started | Marked | Exited | Lost | LaunchFailed | NodeLost | NodeReturned
 
 
 class Backend(Protocol):
@@ -190,8 +210,9 @@ class Backend(Protocol):
 
     All methods are called from its event loop.  `report` is never called from inside one of them,
     so an engine may call them in the middle of a decision; for each attempt it is called with
-    `Started` at most once and then, exactly once, with how it ended; with what it says of itself,
-    `Marked`, any number of times.
+    `Started` at most once and then, exactly once, with how it ended, unless its node is lost; with
+    what it says of itself, `Marked`, any number of times.  Every node is there when the backend has
+    started; of those that are not it says so.
     """
 
     def capabilities(self) -> Capabilities:

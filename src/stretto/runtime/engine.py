@@ -10,6 +10,11 @@ synced: before acting, where tasks would outlive the machine (a durable backend)
 
 Everything happens in one thread, in the event loop's turn.  What arrives goes to the inbox and
 wakes the engine; nothing else changes the state.
+
+A run ends when nothing is in flight and nothing can be launched.  If its time is limited, that may
+be because what is left cannot end in time; and when the time is up, what still runs is asked to
+end.  If what is left has room on lost nodes only, the run waits for them, but not longer than
+`PATIENCE_S`.
 """
 
 from __future__ import annotations
@@ -26,12 +31,15 @@ from stretto.runtime.backend import (
     LaunchFailed,
     Lost,
     Marked,
+    NodeLost,
+    NodeReturned,
     Report,
     Request,
     Started,
 )
 from stretto.runtime.clock import RealClock
 from stretto.scheduler import (
+    GRACE_US,
     Cancelled,
     Dropped,
     Event,
@@ -48,20 +56,29 @@ from stretto.scheduler import (
     Woke,
     abandoned,
     decide,
+    ends_in_time,
+    excused,
+    fits_nowhere,
     leaving,
+    losses,
     prune,
     revoked,
+    unstarted,
 )
 from stretto.scheduler import Lost as TaskLost
+from stretto.scheduler import NodeReturned as NodeBack
 from stretto.scheduler import Started as TaskStarted
+from stretto.units import us_to_seconds
 
 __all__ = ["Ending", "Engine", "Record"]
 
 SYNC_S = 0.1
 """Longest time for which a round is written but not synced."""
+PATIENCE_S = 600.0
+"""Longest real time for which a run with nothing in flight waits for lost nodes."""
 
 
-OVER = (Status.FINISHED, Status.DROPPED, Status.LEAVING)
+OVER = (Status.FINISHED, Status.DROPPED, Status.LEAVING, Status.FORGIVEN)
 """What a task has become that nobody can drop anymore: it was posted too late."""
 
 Change = Opened | Submitted | Dropped | Shared
@@ -126,11 +143,13 @@ class Engine:
         on_exit: Callable[[Exited], None] | None = None,
         answer: Callable[[Exited, int], Told | None] = lambda _, __: None,
         timeout_us: Callable[[int], int | None] = lambda _: None,
-        grace_s: float = 5.0,
+        grace_s: float = us_to_seconds(GRACE_US),
     ) -> None:
         self.state = state
         self.clock = clock
         self.grace_s = grace_s
+        self.because = ""
+        """Why the run has stopped, if it has of itself."""
         self._backend = backend
         self._request = request
         self._record = record
@@ -147,6 +166,8 @@ class Engine:
         """By attempt: why it has failed, `None` if the run stops."""
         self._sync_first = backend.capabilities().durable
         self._timer: asyncio.TimerHandle | None = None
+        self._end_timer: asyncio.TimerHandle | None = None
+        self._patience: asyncio.TimerHandle | None = None
         self._due = False
 
     async def run(self, *, stay_open: bool = False) -> Ending:
@@ -164,6 +185,7 @@ class Engine:
         """
         self._open = stay_open
         await self._backend.start(self.post)
+        self._set_end()
         try:
             while True:
                 self._wake.clear()
@@ -176,7 +198,8 @@ class Engine:
                 await self._wake.wait()
             self._record.sync()
         finally:
-            for timer in (*self._deadlines.values(), self._timer):
+            timers = (self._timer, self._end_timer, self._patience)
+            for timer in (*self._deadlines.values(), *timers):
                 if timer is not None:
                     timer.cancel()
             await self._backend.close()
@@ -212,13 +235,50 @@ class Engine:
 
     def _settled(self) -> bool:
         if self.state.n_in_flight or self._inbox:
+            if self._patience is not None:
+                self._patience.cancel()
+                self._patience = None
             return False
-        return self._stopping or not self._open
+        return self._stopping or not (self._open or self._waits_for_nodes())
+
+    def _held_back(self) -> tuple[bool, bool]:
+        """Return whether ready tasks wait for more time, and whether some wait for nodes."""
+        now_us = self.clock.now_us()
+        ready = [index for index, queue in enumerate(self.state.ready) if queue]
+        in_time = [index for index in ready if ends_in_time(self.state, index, now_us)]
+        nodes = any(fits_nowhere(self.state, index) for index in in_time)
+        return len(in_time) < len(ready), nodes
+
+    def _waits_for_nodes(self) -> bool:
+        if not self.state.slots.lost or not self._held_back()[1]:
+            return False
+        if self._patience is None:
+            loop = asyncio.get_running_loop()
+            self._patience = loop.call_later(PATIENCE_S, self._stop_because, "lost nodes")
+        return True
+
+    def _set_end(self) -> None:
+        """Stop the run when its time is up."""
+        limit = self.state.limit
+        if limit is not None:
+            left_s = self.clock.real_s(limit.until_us - self.clock.now_us())
+            loop = asyncio.get_running_loop()
+            self._end_timer = loop.call_later(max(0.0, left_s), self._stop_because, "its walltime")
+
+    def _stop_because(self, of: str) -> None:
+        if not self._stopping:
+            self.because = f"stopped by {of}"
+        self.stop()
 
     def _ending(self) -> Ending:
         if self.state.done:
+            self.because = ""
             return Ending.DONE
-        return Ending.STOPPED if self._stopping else Ending.FAILED
+        if not self._stopping and self._held_back()[0]:
+            self.because = "stopped by its walltime"
+        if self.because and (left := unstarted(self.state)):
+            self.because += f"; still to be launched: {left}"
+        return Ending.STOPPED if self._stopping or self.because else Ending.FAILED
 
     def _round(self) -> None:
         arrived, self._inbox = self._inbox, []
@@ -231,6 +291,7 @@ class Engine:
         events += revoked(self.state)
         now_us = self.clock.now_us()
         events += prune(self.state, now_us)
+        events += excused(self.state, now_us)
         decided = [] if self._stopping else decide(self.state, now_us)
         launches = [event for event in decided if isinstance(event, Launched)]
         events += decided
@@ -262,6 +323,8 @@ class Engine:
     def _events(self, item: Report | Change, learnt_us: int) -> list[Event]:
         """Return what a report means to the scheduler."""
         match item:
+            case Started(task, attempt) | Exited(task, attempt) if not self._flies(task, attempt):
+                return []  # its node was lost meanwhile
             case Started(task, attempt, machine_us):
                 self._set_deadline(task, attempt)
                 return [TaskStarted(task, attempt, self.clock.at(machine_us))]
@@ -272,8 +335,13 @@ class Engine:
             case LaunchFailed(task, attempt, machine_us, reason):
                 return [Failed(task, attempt, self.clock.at(machine_us), reason)]
             case Lost(task, attempt, machine_us, reason):
-                self._clear_deadline(task, attempt)
+                self._forget(task, attempt)
                 return [TaskLost(task, attempt, self.clock.at(machine_us), reason)]
+            case NodeLost(node, _):
+                return self._node_lost(node)
+            case NodeReturned(node, _):
+                there = node not in self.state.slots.lost
+                return [] if there else [NodeBack(node, self.clock.now_us())]
             case Dropped(task) if self.state.status[task] in OVER:
                 return []
             case Opened() | Submitted() | Dropped() | Shared():
@@ -289,6 +357,27 @@ class Engine:
         if not runs or attempt != state.attempts[task] or idle == (task in state.idle):
             return []
         return [(Idled if idle else Woke)(task, attempt, self.clock.at(machine_us))]
+
+    def _flies(self, task: int, attempt: int) -> bool:
+        """Return whether an attempt is in flight, so that a report of it is not too late."""
+        return task in self.state.bundle_of and attempt == self.state.attempts[task]
+
+    def _node_lost(self, node: int) -> list[Event]:
+        """Return what the loss of a node means; the time is that at which we heard of it.
+
+        Until then tasks were launched there, and a trace in which that is not so would be a lie.
+        """
+        events: list[Event] = [*losses(self.state, node, self.clock.now_us())]
+        for event in events:
+            if isinstance(event, TaskLost):
+                self._forget(event.task, event.attempt)
+                self._backend.cancel(event.task, event.attempt, 0.0)
+        return events
+
+    def _forget(self, task: int, attempt: int) -> None:
+        """Expect no exit of an attempt anymore."""
+        self._clear_deadline(task, attempt)
+        self._asked_to_end.pop((task, attempt), None)
 
     def _exited(self, report: Exited, learnt_us: int) -> list[Event]:
         task, attempt, time_us = report.task, report.attempt, self.clock.at(report.time_us)

@@ -1,7 +1,9 @@
 """What a drop does to the state, and what is let go when tasks need not be waited for anymore.
 
 A drop may cover many sets at once.  They are taken from behind: what waits for others is gone
-before these are, or it would be made ready only to be dropped.
+before these are, or it would be made ready only to be dropped.  Whoever drops what results made
+useless drops all that waits for single tasks of it; who is dropped for want of input takes others
+along (see `shortfall`).
 """
 
 from __future__ import annotations
@@ -13,14 +15,16 @@ from typing import TYPE_CHECKING
 from stretto.scheduler.events import Dropped
 from stretto.scheduler.gangs import pass_on
 from stretto.scheduler.impossible import impossible
+from stretto.scheduler.shortfall import make_absent, note_end
 from stretto.scheduler.transitions import AFTER_DROP, Status
 
 if TYPE_CHECKING:
     from stretto.scheduler.state import State
 
-__all__ = ["drop", "settle"]
+__all__ = ["OVER", "drop", "leave", "settle"]
 
-OVER = (Status.FINISHED, Status.DROPPED, Status.LEAVING)
+OVER = (Status.FINISHED, Status.DROPPED, Status.LEAVING, Status.FORGIVEN)
+"""What has become of tasks that nobody waits for, and that cannot be dropped anymore."""
 
 
 def drop(state: State, event: Dropped) -> None:
@@ -30,6 +34,7 @@ def drop(state: State, event: Dropped) -> None:
         if any(status in was for status in OVER):
             raise impossible(state, event)
         state.status[first:stop] = was.translate(AFTER_DROP)
+        state.shortfall.failed_in[index] -= was.count(Status.FAILED)
         ready = was.count(Status.READY)
         if ready:
             state.ready[index] = _without(state.ready[index], range(first, stop))
@@ -38,7 +43,18 @@ def drop(state: State, event: Dropped) -> None:
         state.await_launch(index, -ready - was.count(Status.WAITING))
         state.n_dropped += stop - first
         state.wanted.dropped[index] += stop - first
+        state.shortfall.due.pop(index, None)
+        for task in range(first, stop) if state.shortfall.starved else ():
+            if task in state.shortfall.starved:
+                make_absent(state, task)
         settle(state, index, stop - first)
+        state.unsettled = True  # in a strict order, others may have waited behind it
+
+
+def leave(state: State, task: int) -> None:
+    """Let go of a dropped task, whose attempt has ended now."""
+    state.end(task)
+    state.status[task] = Status.DROPPED
 
 
 def settle(state: State, index: int, tasks: int) -> None:
@@ -51,8 +67,8 @@ def settle(state: State, index: int, tasks: int) -> None:
     if state.wanted.ahead[index]:
         for threshold in state.wanted.passed(index):
             state.open_gate(threshold.consumer)
-    if state.unfinished[index] == 0:
-        state.open_gates(index)
+    if state.unfinished[index] == state.shortfall.failed_in[index]:
+        note_end(state, index)
 
 
 def _parts(state: State, event: Dropped) -> Iterator[tuple[int, int, int]]:

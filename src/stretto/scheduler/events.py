@@ -23,9 +23,13 @@ __all__ = [
     "Event",
     "Failed",
     "Finished",
+    "Forgiven",
     "Idled",
     "Launched",
+    "Limited",
     "Lost",
+    "NodeLost",
+    "NodeReturned",
     "Opened",
     "Released",
     "Resumed",
@@ -184,6 +188,43 @@ class Dropped(NamedTuple):
     tasks: int = 1
 
 
+class Forgiven(NamedTuple):
+    """A set counts as complete, though tasks of it failed for good: its budget allows as many."""
+
+    set_index: int
+    time_us: int
+
+
+class NodeLost(NamedTuple):
+    """A node is gone, after all attempts that lay on it: nothing is placed there anymore."""
+
+    node: int
+    time_us: int
+
+
+class NodeReturned(NamedTuple):
+    """A node that was lost is there again, empty."""
+
+    node: int
+    time_us: int
+
+
+class Limited(NamedTuple):
+    """From now on only so much time is left to the run, until it is resumed.
+
+    Parameters
+    ----------
+    until_us
+        When everything must have ended.
+    overrun
+        Whether tasks are launched all the same that will not have ended by then.
+    """
+
+    until_us: int
+    time_us: int
+    overrun: bool = False
+
+
 class Shared(NamedTuple):
     """A kind of work may hold so much from now on; `None` is no limit."""
 
@@ -193,7 +234,10 @@ class Shared(NamedTuple):
 
 
 class Resumed(NamedTuple):
-    """The run goes on after a stop: tasks that had failed for good get their retries anew."""
+    """The run goes on after a stop, without the limit it had.
+
+    Tasks that had failed for good get their retries anew, unless they were forgiven.
+    """
 
     time_us: int
 
@@ -228,6 +272,10 @@ Event = (
     | Told
     | Dropped
     | Shared
+    | Forgiven
+    | NodeLost
+    | NodeReturned
+    | Limited
     | Resumed
     | Adapted
 )

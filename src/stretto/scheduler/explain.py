@@ -3,35 +3,53 @@
 from __future__ import annotations
 
 from stretto.platform import ranks_on
+from stretto.scheduler.dropping import OVER
+from stretto.scheduler.limits import MARGIN_PERCENT, ends_in_time, fits_nowhere, takes_us
+from stretto.scheduler.shortfall import allowed
 from stretto.scheduler.state import State
 from stretto.scheduler.transitions import Status
-from stretto.units import counted
+from stretto.units import counted, us_to_seconds
 from stretto.workflow import Pattern, block
 
 __all__ = ["why"]
 
 
-def why(state: State, task: int) -> str:
-    """Return one sentence on why the task is not running, or what became of it."""
+def why(state: State, task: int, *, now_us: int = 0) -> str:
+    """Return one sentence on why the task is not running, or what became of it.
+
+    Parameters
+    ----------
+    now_us
+        The time, for what has no time left.
+    """
     index = state.set_of[task]
     gated = state.sets[index]
     match Status(state.status[task]):
         case Status.WAITING:
             return f"It waits for {'; '.join(_waits(state, task)) or 'its gates'}."
         case Status.READY:
-            return _ready(state, task)
+            return _ready(state, task, now_us)
         case Status.LAUNCHED | Status.RUNNING as status:
             waits = ", and says that it waits" if task in state.idle else ""
             return f"It is {status.name.lower()} in attempt {state.attempts[task]}{waits}."
         case Status.FINISHED:
             return f"It finished in attempt {state.attempts[task]}."
-        case Status.FAILED:
+        case Status.FAILED | Status.FORGIVEN as status:
             failures = counted(state.failures[task], "time")
-            return f"It failed {failures}, with {counted(gated.retries, 'retry')} allowed."
+            allows = f"with {counted(gated.retries, 'retry')} allowed"
+            return f"It failed {failures}, {allows}{_forgiven(state, index, status)}."
         case Status.DROPPED:
             return "It was dropped: it is not wanted anymore."
         case Status.LEAVING:
             return f"It is not wanted anymore; its attempt {state.attempts[task]} is being ended."
+
+
+def _forgiven(state: State, index: int, status: Status) -> str:
+    """Return that a set counts as complete with what failed in it, as an addition in words."""
+    if status is not Status.FORGIVEN:
+        return ""
+    name, most = state.sets[index].name, counted(allowed(state, index), "task")
+    return f"; {name} counts as complete without it, since {most} of it may fail"
 
 
 def _waits(state: State, task: int) -> list[str]:
@@ -54,7 +72,7 @@ def _waits(state: State, task: int) -> list[str]:
         own = task - gated.first_task
         inputs = block(own, gated.count, producer.count) if pattern is Pattern.GROUP else [own]
         missing = [
-            str(one) for one in inputs if state.status[producer.first_task + one] != Status.FINISHED
+            str(one) for one in inputs if state.status[producer.first_task + one] not in OVER
         ]
         if missing:
             waits.append(f"{producer.name} task{'s' * (len(missing) > 1)} {', '.join(missing)}")
@@ -66,12 +84,17 @@ def _failed_in(state: State, index: int) -> str:
     gated = state.sets[index]
     tasks = state.status[gated.first_task : gated.first_task + gated.count]
     failed = tasks.count(Status.FAILED)
-    return f", {failed} of them failed for good" if failed else ""
+    may = f", {most} may" if (most := allowed(state, index)) else ""
+    return f", {failed} of them failed for good{may}" if failed else ""
 
 
-def _ready(state: State, task: int) -> str:
+def _ready(state: State, task: int, now_us: int) -> str:
     index = state.set_of[task]
     shape = state.sets[index].shape
+    if not ends_in_time(state, index, now_us):
+        return _no_time(state, index, now_us)
+    if fits_nowhere(state, index):
+        return _no_room(state, index)
     if together := _group_waits(state, index):
         return together
     if state.mind is not None and state.mind.holds(index):
@@ -79,7 +102,11 @@ def _ready(state: State, task: int) -> str:
     ranked = [one for _, one in state.ranking.ready]
     ahead = sum(len(state.ready[other]) for other in ranked[: ranked.index(index)])
     ahead += list(state.ready[index]).index(task)
-    nodes = [number for number, node in enumerate(state.slots.nodes) if ranks_on(node, shape)]
+    nodes = [
+        number
+        for number, node in enumerate(state.slots.nodes)
+        if number not in state.slots.lost and ranks_on(node, shape)
+    ]
     most = max(nodes, key=lambda node: (*state.slots.free(node), -node))
     cores, gpus, memory_mib = state.slots.free(most)
     free = [f"{cores} cores", f"{gpus} whole GPUs", f"{memory_mib} MiB"]
@@ -101,3 +128,22 @@ def _group_waits(state: State, index: int) -> str | None:
     if gang:
         return f"It is ready, and runs at once with {names}; there is no room yet for all of them."
     return None
+
+
+def _no_room(state: State, index: int) -> str:
+    lost = ", ".join(state.slots.nodes[node].name for node in state.slots.lost)
+    needs = f"It is ready and needs {state.sets[index].shape}"
+    if not state.sets[index].gang:
+        return f"{needs}; it fits on no node that is left, without {lost}."
+    return f"{needs}; those that run at once have no room together without {lost}."
+
+
+def _no_time(state: State, index: int, now_us: int) -> str:
+    limit, expected_us = state.limit, takes_us(state, index, now_us)
+    assert limit is not None, "what has no limit has time"
+    left_s = us_to_seconds(max(0, limit.until_us - now_us))
+    takes = "" if expected_us is None else f"it takes about {us_to_seconds(expected_us):g} s, and "
+    return (
+        f"It is ready, but cannot end in time: {takes}{left_s:.4g} s are left of the walltime "
+        f"({MARGIN_PERCENT} % more than expected must fit)."
+    )

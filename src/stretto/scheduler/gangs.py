@@ -25,6 +25,7 @@ from stretto.resources import Resources
 from stretto.scheduler.events import Revoked
 from stretto.scheduler.gates import GatedSet
 from stretto.scheduler.impossible import impossible
+from stretto.scheduler.releases import feed, open_gates
 from stretto.scheduler.slots import FreeSlots
 from stretto.scheduler.transitions import Status
 from stretto.workflow import Workflow
@@ -32,7 +33,16 @@ from stretto.workflow import Workflow
 if TYPE_CHECKING:
     from stretto.scheduler.state import State
 
-__all__ = ["abandoned", "break_group", "check_room", "pass_on", "places", "revoke", "revoked"]
+__all__ = [
+    "abandoned",
+    "break_group",
+    "check_room",
+    "pass_on",
+    "places",
+    "revoke",
+    "revoked",
+    "together",
+]
 
 IN_FLIGHT = (Status.LAUNCHED, Status.RUNNING)
 
@@ -43,7 +53,7 @@ def places(state: State, gang: Sequence[int]) -> list[tuple[int, Placement]]:
     if not any(waiting) or waiting != [state.unfinished[index] for index in gang]:
         return []
     shapes = [state.sets[index].shape for index in gang]
-    found = _together(state.slots, shapes, waiting)
+    found = together(state.slots, shapes, waiting)
     return [(gang[at], placement) for at, placement in found or ()]
 
 
@@ -95,8 +105,8 @@ def pass_on(state: State, gated: GatedSet) -> None:
         if member.feeds:
             for task in range(member.first_task, member.first_task + member.count):
                 if state.status[task] == Status.FINISHED:
-                    state.feed(task, member)
-        state.open_gates(index)
+                    feed(state, task, member)
+    open_gates(state, gated.gang[0])
 
 
 def check_room(workflow: Workflow, platform: Platform) -> None:
@@ -104,7 +114,7 @@ def check_room(workflow: Workflow, platform: Platform) -> None:
     for group in dict.fromkeys(workflow.groups.values()):
         sets = [workflow[name] for name in group]
         shapes, counts = [one.resources for one in sets], [one.tasks for one in sets]
-        if _together(FreeSlots(platform.nodes), shapes, counts) is None:
+        if together(FreeSlots(platform.nodes), shapes, counts) is None:
             needs = ", ".join(f"{one.tasks} x {one.resources} for {one.name}" for one in sets)
             raise WorkflowError(
                 f"{' and '.join(group)} run at once, but find no room together on "
@@ -118,7 +128,7 @@ def _tasks(state: State, leader: int) -> list[int]:
     return [task for one in sets for task in range(one.first_task, one.first_task + one.count)]
 
 
-def _together(
+def together(
     slots: FreeSlots, shapes: Sequence[Resources], counts: Sequence[int]
 ) -> list[tuple[int, Placement]] | None:
     """Return where so many tasks of these shapes lie together, each with the place of its shape.

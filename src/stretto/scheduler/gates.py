@@ -22,6 +22,8 @@ from enum import StrEnum
 from stretto.resources import Resources
 from stretto.scheduler.prunes import Prunes, prunes_of
 from stretto.workflow import (
+    NO_FAILURES,
+    Budget,
     Edge,
     Expansion,
     Function,
@@ -112,6 +114,9 @@ class GatedSet:
         Task-level edges to other sets.
     fed_by
         Task-level edges from other sets: producing set and pattern.
+    flows
+        Single tasks of other sets that cannot do without the results of single tasks of this one,
+        whatever the mode waits for.  Input that may be stale they can do without.
     thresholds
         Gates that open when so many tasks of this set have finished.
     stale_inputs
@@ -122,6 +127,8 @@ class GatedSet:
         When which tasks are not wanted anymore; `None` if all are.
     pool
         Kind of work whose share it holds its slots from, if there is one (see `shares`).
+    budget
+        How many tasks may fail for good and the set still counts as complete.
     expected_us
         Believed duration of a task; `None` if nobody knows.
     gang
@@ -143,6 +150,8 @@ class GatedSet:
     expected_us: int | None = None
     gang: tuple[int, ...] = ()
     bundles: bool = False
+    flows: tuple[Feed, ...] = ()
+    budget: Budget = NO_FAILURES
     thresholds: tuple[Threshold, ...] = ()
     part_inputs: tuple[PartInput, ...] = ()
     prunes: Prunes | None = None
@@ -159,8 +168,7 @@ def gated_sets(expansion: Expansion, mode: Mode) -> tuple[GatedSet, ...]:
         for before, after in zip(expansion.stages, expansion.stages[1:], strict=False):
             for consumer in after:
                 set_gates[consumer] += before
-    feeds = [list(_feeds(instance)) if mode.by_task else [] for instance in expansion.instances]
-    return _with_open_ends(expansion, mode, _joined(expansion, mode, set_gates, feeds))
+    return _with_open_ends(expansion, mode, _joined(expansion, mode, set_gates))
 
 
 def _set_gates(instance: SetInstance, mode: Mode) -> Iterable[int]:
@@ -170,26 +178,33 @@ def _set_gates(instance: SetInstance, mode: Mode) -> Iterable[int]:
             yield edge.gate
 
 
-def _feeds(instance: SetInstance) -> Iterable[tuple[int, Pattern]]:
+def _single(instance: SetInstance) -> Iterable[tuple[Edge, int]]:
+    """Yield the edges by which single tasks use results of single tasks, and their producers."""
     for edge in instance.edges:
         if edge.gate is not None and edge.pattern in (Pattern.EACH, Pattern.GROUP):
-            yield edge.gate, edge.pattern
+            yield edge, edge.gate
 
 
 def _joined(
     expansion: Expansion,
     mode: Mode,
     set_gates: Sequence[Sequence[int]],
-    feeds: Sequence[Sequence[tuple[int, Pattern]]],
 ) -> tuple[GatedSet, ...]:
     opens: list[list[int]] = [[] for _ in expansion.instances]
-    fed: list[list[Feed]] = [[] for _ in expansion.instances]
+    flows: list[list[Feed]] = [[] for _ in expansion.instances]
+    feeds: list[list[Feed]] = [[] for _ in expansion.instances]
+    fed_by: list[list[tuple[int, Pattern]]] = [[] for _ in expansion.instances]
     for consumer, producers in enumerate(set_gates):
         for producer in producers:
             opens[producer].append(consumer)
-    for consumer, edges in enumerate(feeds):
-        for producer, pattern in edges:
-            fed[producer].append(Feed(consumer, pattern))
+    for instance in expansion.instances:
+        for edge, producer in _single(instance):
+            feed = Feed(instance.index, edge.pattern)
+            if edge.newest == producer:
+                flows[producer].append(feed)
+            if mode.by_task:
+                feeds[producer].append(feed)
+                fed_by[instance.index].append((producer, edge.pattern))
     groups = _groups(expansion.workflow)
     n_sets = len(expansion.workflow.task_sets)
     return tuple(
@@ -201,8 +216,10 @@ def _joined(
             retries=instance.task_set.retries,
             gates=len(set_gates[number]),
             opens=tuple(opens[number]),
-            feeds=tuple(fed[number]),
-            fed_by=tuple(feeds[number]),
+            feeds=tuple(feeds[number]),
+            fed_by=tuple(fed_by[number]),
+            flows=tuple(flows[number]),
+            budget=instance.task_set.failures,
             stale_inputs=tuple(_stale_inputs(instance, n_sets, mode)),
             expected_us=_expected_us(instance.task_set),
             bundles=_bundles(instance.task_set) and not groups[number % n_sets],

@@ -21,7 +21,10 @@ def impossible(state: State, event: Event) -> ImpossibleEvent:
     """Return the error that tells the event with the story of its task, if it has one."""
     task = getattr(event, "task", None)
     if task is None:
-        return ImpossibleEvent(f"{event} with {state.n_in_flight} tasks in flight")
+        return ImpossibleEvent(
+            f"{event} with {state.n_in_flight} tasks in flight and "
+            f"{len(state.slots.lost)} nodes lost"
+        )
     gated = state.sets[state.set_of[task]]
     return ImpossibleEvent(
         f"{event}, but task {task} ({gated.name}.{task - gated.first_task}) is "

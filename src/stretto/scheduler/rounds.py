@@ -3,8 +3,9 @@
 Sets with ready tasks are taken best first, and as many of their tasks launched as there is room
 for: a list schedule.  A shape that finds no room is not tried again in the round, because a round
 only takes.  Where the order is strict, the sets that still have tasks to launch are taken in line
-instead, and the first that cannot launch all of them ends the round.  Sets that must run at once
-are launched together or not at all (see `gangs`).
+instead, and the first that cannot launch all of them ends the round.  Sets whose tasks cannot end
+in time are passed over (see `limits`); those that must run at once are launched together or not at
+all (see `gangs`).
 
 Short Python calls cost more to send than to run.  Where a set allows it, several of its tasks are
 launched as a *bundle*, which runs them one after another in the same slots: as many as take about
@@ -20,7 +21,8 @@ from stretto.platform import Placement
 from stretto.scheduler.events import Adapted, Inputs, Launched, Present
 from stretto.scheduler.gangs import places
 from stretto.scheduler.gates import GatedSet, StaleInput
-from stretto.scheduler.state import FINISHED, State
+from stretto.scheduler.limits import ends_in_time
+from stretto.scheduler.state import DROPPED, FINISHED, FORGIVEN, State
 from stretto.workflow import Pattern, block
 
 __all__ = ["decide"]
@@ -34,8 +36,10 @@ _AS_BITS = bytes(ord("01"[status == FINISHED]) for status in range(256))
 
 
 def decide(state: State, now_us: int) -> list[Launched | Adapted]:
-    """Apply and return the launches of this round, in order."""
-    if not state.unsettled:
+    """Apply and return the launches of this round, in order; after `excused`."""
+    assert not state.shortfall.starved, "a task without input could be launched"
+    # Where the order is strict, the passing of time alone can let others pass.
+    if not state.unsettled and not (state.limit and state.ranking.strict):
         return []
     decided: list[Launched | Adapted] = []
     if state.mind is not None:
@@ -49,7 +53,9 @@ def decide(state: State, now_us: int) -> list[Launched | Adapted]:
 
 def _launches(state: State, now_us: int) -> list[Launched]:
     """Apply and return the launches of this round."""
-    launches = _filled(state, now_us, _in_line(state) if state.ranking.strict else _free(state))
+    launches = _filled(
+        state, now_us, _in_line(state, now_us) if state.ranking.strict else _free(state)
+    )
     # Where nothing would ever happen again (what the first in line waits for has failed, perhaps)
     # the line is left; and in the end nothing is held back.
     if not state.n_in_flight:
@@ -68,9 +74,11 @@ def _free(state: State) -> list[int]:
     return [index for index in ready if not mind.holds(index)]
 
 
-def _in_line(state: State) -> Iterator[int]:
+def _in_line(state: State, now_us: int) -> Iterator[int]:
     """Yield the sets in line, as long as each of them launched all that it had to."""
     for _, index in list(state.ranking.line):
+        if state.limit and not ends_in_time(state, index, now_us):
+            continue
         if state.mind is not None and state.mind.holds(index):
             return
         yield index
@@ -86,6 +94,8 @@ def _filled(state: State, now_us: int, sets: Iterable[int]) -> list[Launched]:
     there: dict[int, int] = {}
     for index in sets:
         gated = state.sets[index]
+        if state.limit and not ends_in_time(state, index, now_us):
+            continue
         if gated.gang:
             if index not in tried:
                 tried.update(gated.gang)
@@ -181,16 +191,22 @@ def _newest(state: State, stale: StaleInput, gated: GatedSet, task: int) -> int 
                 there = state.complete(index)
             case Pattern.QUORUM:
                 assert stale.enough is not None
-                there = state.wanted.reached(index, stale.enough)
+                there = state.wanted.reached(index, stale.enough) or state.complete(index)
             case Pattern.EACH:
                 there = state.status[producer.first_task + number] == FINISHED
             case Pattern.GROUP:
-                there = all(
-                    state.status[producer.first_task + one] == FINISHED
-                    for one in block(number, gated.count, producer.count)
-                )
+                there = _some_there(state, index, block(number, gated.count, producer.count))
             case _:
                 assert_never(stale.pattern)
         if there:
             return iteration
     return None
+
+
+def _some_there(state: State, index: int, numbers: range) -> bool:
+    """Return whether of these tasks of a set some have finished, and no others will."""
+    first = state.sets[index].first_task
+    statuses = state.status[first + numbers.start : first + numbers.stop]
+    finished = statuses.count(FINISHED)
+    absent = statuses.count(DROPPED) + statuses.count(FORGIVEN)
+    return finished > 0 and finished + absent == len(numbers)

@@ -53,11 +53,14 @@ class FreeSlots:
         "_named",
         "_shapes",
         "_shared",
+        "lost",
         "nodes",
     )
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         self.nodes = tuple(nodes)
+        self.lost: dict[int, None] = {}
+        """Nodes that are not there, in the order in which they were lost."""
         self._cores = [(1 << node.cores) - 1 for node in nodes]
         self._gpus = [(1 << node.gpus) - 1 for node in nodes]
         self._memory = [node.memory_mib for node in nodes]
@@ -114,6 +117,35 @@ class FreeSlots:
             self._give_back(slot)
             for candidates in self._candidates:
                 candidates.add(slot.node)
+
+    def lose(self, node: int) -> bool:
+        """Take a node away, and return whether that could be: it is there, and empty.
+
+        It is full from then on, so that whoever looks for room finds none and need not ask.
+        """
+        whole = self.nodes[node]
+        empty = self.free(node) == (whole.cores, whole.gpus, whole.memory_mib)
+        empty = empty and self._offers(node, whole.named)
+        if node in self.lost or not empty:
+            return False
+        self.lost[node] = None
+        self._cores[node] = self._gpus[node] = self._memory[node] = 0
+        self._named.update(((node, name), 0) for name, _ in whole.named)
+        return True
+
+    def restore(self, node: int) -> bool:
+        """Give a lost node back, empty, and return whether it was lost."""
+        if node not in self.lost:
+            return False
+        del self.lost[node]
+        whole = self.nodes[node]
+        self._cores[node] = (1 << whole.cores) - 1
+        self._gpus[node] = (1 << whole.gpus) - 1
+        self._memory[node] = whole.memory_mib
+        self._named.update(((node, name), amount) for name, amount in whole.named)
+        for candidates in self._candidates:
+            candidates.add(node)
+        return True
 
     def free(self, node: int) -> tuple[int, int, int]:
         """Return the free cores, free whole GPUs and free memory in MiB of a node."""

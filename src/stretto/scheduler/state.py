@@ -21,7 +21,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, assert_never
 
 from stretto.platform import Node, Placement
-from stretto.scheduler.dropping import drop, settle
+from stretto.scheduler.arrivals import arrived, submit
+from stretto.scheduler.dropping import drop, leave, settle
 from stretto.scheduler.events import (
     Adapted,
     Cancelled,
@@ -29,9 +30,13 @@ from stretto.scheduler.events import (
     Event,
     Failed,
     Finished,
+    Forgiven,
     Idled,
     Launched,
+    Limited,
     Lost,
+    NodeLost,
+    NodeReturned,
     Opened,
     Released,
     Resumed,
@@ -42,13 +47,16 @@ from stretto.scheduler.events import (
     Told,
     Woke,
 )
-from stretto.scheduler.feeds import fed_task, inputs_missing
-from stretto.scheduler.gangs import break_group, revoke
+from stretto.scheduler.feeds import inputs_missing
+from stretto.scheduler.gangs import revoke
 from stretto.scheduler.gates import GatedSet
 from stretto.scheduler.impossible import ImpossibleEvent, impossible
+from stretto.scheduler.lost_nodes import lose_or_restore
 from stretto.scheduler.marks import mark
 from stretto.scheduler.ranking import Ranking
+from stretto.scheduler.releases import feed, open_gates
 from stretto.scheduler.shares import Shares
+from stretto.scheduler.shortfall import Shortfall, fail, forgive, resume, try_again
 from stretto.scheduler.slots import FreeSlots
 from stretto.scheduler.transitions import Status
 from stretto.scheduler.wanted import Wanted
@@ -58,7 +66,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ImpossibleEvent", "State"]
 
-WAITING, READY, LAUNCHED, RUNNING, FINISHED, FAILED, DROPPED, LEAVING = map(int, Status)
+WAITING, READY, LAUNCHED, RUNNING, FINISHED, FAILED, DROPPED, LEAVING, FORGIVEN = map(int, Status)
 IN_FLIGHT = (LAUNCHED, RUNNING, LEAVING)
 
 
@@ -89,15 +97,16 @@ class State:
         self.mind: Mind | None = None  # what steers the run, if it is adaptive
         self.sets: list[GatedSet] = []
         self.slots = FreeSlots(nodes)
-        self.shares = Shares()
-        self.wanted = Wanted()
+        self.shares, self.wanted, self.shortfall = Shares(), Wanted(), Shortfall()
+        self.limit: Limited | None = None
+        """By when everything must have ended, where that is so."""
         self.status = bytearray()
         self.attempts = array("H")
         self.set_of = array("i")
         self.missing = array("i")
         """By task: single tasks that it still waits for."""
         self.unfinished: list[int] = []
-        """By set: tasks that are wanted and have not finished."""
+        """By set: tasks that are wanted and have not finished; none once it is forgiven."""
         self.unlaunched: list[int] = []
         """By set: tasks that are still to be launched, or launched again."""
         self.gates_left: list[int] = []
@@ -122,6 +131,10 @@ class State:
         self.shape_of: list[int] = []  # by set: the number of its shape
         self.unsettled = True
         """Whether anything became free or ready since the last decision."""
+        self.early: dict[int, list[int]] = {}
+        """By set whose gates are not open yet: tasks that came to it by `Submitted`."""
+        self.opened: set[int] = set()
+        """Sets that were complete, though tasks may have come to them since."""
         self.n_in_flight = self.n_finished = self.n_dropped = 0
         for gated, priority in zip(sets, priorities, strict=True):
             self._open(gated, priority)
@@ -146,13 +159,18 @@ class State:
         return [task for task, status in enumerate(self.status) if status == FAILED]
 
     def complete(self, index: int) -> bool:
-        """Return whether all has finished of a set that is wanted, and of what runs with it."""
-        return not any(self.unfinished[one] for one in self.sets[index].gang or (index,))
+        """Return whether nothing is left to do of a set, nor of those that run at once with it.
+
+        Its own gates are open, too: a set that was dropped whole keeps its place in the order.
+        """
+        together = self.sets[index].gang or (index,)
+        return not any(self.unfinished[one] or self.gates_left[one] for one in together)
 
     @property
     def done(self) -> bool:
-        """Whether every task has finished that is wanted, and nothing is in flight."""
-        return self.n_finished + self.n_dropped == self.n_tasks and not self.n_in_flight
+        """Whether every task that is wanted has finished or was forgiven, and nothing flies."""
+        over = self.n_finished + self.n_dropped + self.shortfall.n_forgiven
+        return over == self.n_tasks and not self.n_in_flight
 
     # Sets and tasks that come into being.
 
@@ -164,18 +182,21 @@ class State:
         self.shape_of.append(self.slots.number(gated.shape))
         self.unfinished.append(0)
         self.unlaunched.append(0)
+        self.shortfall.failed_in.append(0)
         self.gates_left.append(gated.gates)
         self.ready.append(deque())
         self.observed.append((0, 0))
-        self._add_tasks(index, gated.count)
+        self.add_tasks(index, gated.count)
 
-    def _add_tasks(self, index: int, count: int) -> range:
+    def add_tasks(self, index: int, count: int) -> range:
+        """Add waiting tasks to a set, and return them."""
         first = len(self.status)
         self.status.extend(bytes(count))
         self.attempts.extend(array("H", bytes(2 * count)))
         self.set_of.extend(array("i", [index]) * count)
         self.missing.extend(array("i", bytes(4 * count)))
         self.unfinished[index] += count
+        self.shortfall.due.pop(index, None)
         self.await_launch(index, count)
         return range(first, first + count)
 
@@ -199,36 +220,39 @@ class State:
                     mark(self, event)
             case Finished() | Failed() | Lost() | Cancelled() if self.status[event.task] == LEAVING:
                 if self._current(event):
-                    self._end(event.task)
-                    self.status[event.task] = DROPPED
+                    leave(self, event.task)
             case Finished():
                 self._finished(event)
             case Failed():
-                self._failed(event)
+                if self._current(event):
+                    fail(self, event)
             case Lost() | Cancelled():
                 if self._current(event):
-                    self._end(event.task)
-                    self.make_ready_again(event.task, first=True)
-                    break_group(self, event.task)
+                    try_again(self, event.task)
             case Revoked():
                 revoke(self, event)
             case Opened():
                 self._open(event.gated, event.priority)
             case Released():
                 self.open_gate(event.set_index)
+                open_gates(self, event.set_index)
             case Submitted():
-                for task in self._add_tasks(event.set_index, event.added):
-                    if self.gates_left[event.set_index] == 0:
-                        self._make_ready(task)
+                submit(self, event)
             case Told(task):
                 self.wanted.note_told(self.set_of[task], event)
             case Dropped():
                 drop(self, event)
+            case Forgiven():
+                forgive(self, event)
+            case NodeLost() | NodeReturned():
+                lose_or_restore(self, event)
+            case Limited():
+                self.limit = event
             case Shared(pool, cores, gpus_milli):
                 self.shares.limit(pool, cores, gpus_milli)
                 self.unsettled = True
             case Resumed():
-                self._resumed(event)
+                resume(self, event)
             case Adapted():
                 assert self.mind is not None, "only an adaptive run is steered"
                 self.mind.adapt(event)
@@ -283,34 +307,15 @@ class State:
         if gated.bundles and task in self.started_us:
             seen, total_us = self.observed[index]
             self.observed[index] = (seen + 1, total_us + event.time_us - self.started_us[task])
-        self._end(task)
+        self.end(task)
         self.status[task] = FINISHED
         self.n_finished += 1
         self.wanted.finished[index] += 1
         if gated.prunes is not None:
             self.wanted.look_at(index, gated)
         if gated.feeds and not gated.gang:
-            self.feed(task, gated)
+            feed(self, task, gated)
         settle(self, index, 1)
-
-    def _failed(self, event: Failed) -> None:
-        if not self._current(event):
-            return
-        task = event.task
-        self._end(task)
-        break_group(self, task)
-        failures = self.failures[task] = self.failures.get(task, 0) + 1
-        if failures <= self.sets[self.set_of[task]].retries:
-            self.make_ready_again(task, first=True)
-        else:
-            self.status[task] = FAILED
-
-    def _resumed(self, event: Resumed) -> None:
-        if self.n_in_flight:
-            raise impossible(self, event)
-        self.failures.clear()
-        for task in self.failed():
-            self.make_ready_again(task)
 
     # What events have in common.
 
@@ -325,7 +330,7 @@ class State:
             raise impossible(self, event)
         return False
 
-    def _end(self, task: int) -> None:
+    def end(self, task: int) -> None:
         """Give back what the attempt held, unless others of its bundle still need it."""
         self.n_in_flight -= 1
         self.started_us.pop(task, None)
@@ -340,37 +345,24 @@ class State:
         self.shares.hold(self.sets[self.set_of[task]], -1)
         self.unsettled = True
 
-    def open_gates(self, index: int) -> None:
-        """Let those go on that wait for the whole of a set, which has finished."""
-        for consumer in self.sets[index].opens:
-            self.open_gate(consumer)
-
-    def feed(self, task: int, gated: GatedSet) -> None:
-        """Let those wait no longer that waited for a single task."""
-        for feed in gated.feeds:
-            fed = fed_task(task, gated, feed, self.sets[feed.consumer])
-            self.missing[fed] -= 1
-            waits = self.missing[fed] or self.gates_left[feed.consumer]
-            if not waits and self.status[fed] == WAITING:
-                self._make_ready(fed)
-
     def _release(self, index: int) -> None:
         """Make the tasks of a set ready whose single inputs are there, if its gates are open."""
         gated = self.sets[index]
-        if self.gates_left[index] or not gated.count:
+        if self.gates_left[index]:
             return
         self.unsettled = True
         tasks = range(gated.first_task, gated.first_task + gated.count)
-        if gated.fed_by or DROPPED in self.status[tasks.start : tasks.stop]:
-            for task in tasks:
-                if not self.missing[task] and self.status[task] == WAITING:
-                    self._make_ready(task)
-        else:
+        if tasks and not gated.fed_by and DROPPED not in self.status[tasks.start : tasks.stop]:
             self.status[tasks.start : tasks.stop] = bytes([READY]) * gated.count
             self.ready[index].extend(tasks)
             self.ranking.list_ready(index)
+            tasks = range(0)
+        for task in (*tasks, *arrived(self, index)):
+            if not self.missing[task] and self.status[task] == WAITING:
+                self.make_ready(task)
 
-    def _make_ready(self, task: int, *, first: bool = False) -> None:
+    def make_ready(self, task: int, *, first: bool = False) -> None:
+        """Put a task among those that are ready."""
         index = self.set_of[task]
         queue = self.ready[index]
         if not queue:
@@ -385,7 +377,7 @@ class State:
     def make_ready_again(self, task: int, *, first: bool = False) -> None:
         """Put a task that was launched among those that are ready."""
         self.await_launch(self.set_of[task], 1)
-        self._make_ready(task, first=first)
+        self.make_ready(task, first=first)
 
     def await_launch(self, index: int, more: int) -> None:
         """Count tasks that are to be launched."""

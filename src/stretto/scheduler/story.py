@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from stretto.scheduler.events import Adapted, Event, Finished, Launched
+from stretto.scheduler.events import Adapted, Dropped, Event, Finished, Forgiven, Launched
 from stretto.scheduler.state import READY, State
 from stretto.units import US_PER_SECOND, counted
 
@@ -66,6 +66,11 @@ def _ready(state: State, event: Event) -> str:
         case Finished(other):
             gated = state.sets[state.set_of[other]]
             return f"ready: {gated.name}.{other - gated.first_task} had finished"
+        case Forgiven(index):
+            return f"ready: {state.sets[index].name} counts as complete"
+        case Dropped(other):
+            gone = state.sets[state.set_of[other]].name
+            return f"ready: nobody waits for what was dropped of {gone}"
         case _:
             return "ready again"
 

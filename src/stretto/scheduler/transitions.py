@@ -14,6 +14,7 @@ from stretto.scheduler.events import (
     Dropped,
     Failed,
     Finished,
+    Forgiven,
     Idled,
     Launched,
     Lost,
@@ -43,6 +44,8 @@ class Status(IntEnum):
     """It is not wanted anymore."""
     LEAVING = 7
     """It is not wanted anymore, and its attempt is being ended."""
+    FORGIVEN = 8
+    """It failed for good, and its set counts as complete all the same."""
 
 
 TRANSITIONS: Mapping[tuple[Status, type], tuple[Status, ...]] = {
@@ -71,6 +74,7 @@ TRANSITIONS: Mapping[tuple[Status, type], tuple[Status, ...]] = {
     (Status.LEAVING, Lost): (Status.DROPPED,),
     (Status.LEAVING, Cancelled): (Status.DROPPED,),
     (Status.FINISHED, Revoked): (Status.READY,),
+    (Status.FAILED, Forgiven): (Status.FORGIVEN,),
     (Status.FAILED, Resumed): (Status.READY,),
 }
 """What each event may make of a task; two outcomes where the retries left decide.

@@ -9,16 +9,34 @@ nobody can tell which was taken but by the time it took.
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stretto.platform import Overheads, Platform, check_fits, platform_for
-from stretto.scheduler import Mode, Order, begun, check_room, gated_sets
+from stretto.errors import under_key
+from stretto.platform import (
+    Outage,
+    Overheads,
+    Platform,
+    check_fits,
+    checked_outages,
+    platform_for,
+)
+from stretto.scheduler import (
+    Limited,
+    Mode,
+    Order,
+    begun,
+    check_room,
+    gated_sets,
+    unstarted,
+    until_us,
+)
 from stretto.simulator.compiled import pays, uncovered, uncovered_durations
 from stretto.simulator.virtual import play, with_stages
 from stretto.simulator.world import DrawnWorld, World
@@ -109,27 +127,43 @@ class Simulator:
         other._set_order(order)
         return other
 
-    def trace(self, seed: int = 0, *, world: World | None = None) -> Trace:
+    def trace(
+        self,
+        seed: int = 0,
+        *,
+        world: World | None = None,
+        outages: Sequence[Outage] = (),
+        walltime: float | str | None = None,
+    ) -> Trace:
         """Return what would happen with the durations of this seed.
 
         Parameters
         ----------
         world
             What becomes of each attempt; drawn from the description's durations unless given.
+        outages, walltime
+            As in `simulate`.
 
         Raises
         ------
         WorkflowError
-            If a duration is not known.
+            If a duration is not known, or the walltime or an outage is none.
         """
-        if world is None:
+        n_nodes = len(self.platform.nodes)
+        outages = under_key("outages", partial(checked_outages, n_nodes=n_nodes), outages)
+        limit = None if walltime is None else self._limit(walltime)
+        if world is None and limit is None and not outages:
             board = (
                 self._played(seed) if self._is_covered() and pays(self._expansion.n_tasks) else None
             )
             if board is not None:
                 return self._trace_of(board, seed)
-            world = DrawnWorld(self._expansion, seed)
-        return self._read(world, seed)
+        drawn = DrawnWorld(self._expansion, seed) if world is None else world
+        return self._read(drawn, seed, outages=outages, limit=limit)
+
+    def _limit(self, walltime: float | str) -> Limited:
+        around_us = self.overheads.start_us + self.overheads.stop_us
+        return Limited(under_key("walltime", until_us, walltime) - around_us, 0)
 
     def makespan_us(self, seed: int = 0) -> int:
         """Return the makespan (TTX) with the durations of this seed, in microseconds.
@@ -161,14 +195,26 @@ class Simulator:
 
     # The readable road.
 
-    def _read(self, world: World, seed: int) -> Trace:
+    def _read(
+        self,
+        world: World,
+        seed: int,
+        *,
+        outages: Sequence[Outage] = (),
+        limit: Limited | None = None,
+    ) -> Trace:
         order = self.order
         state = begun(
             self._expansion, self.platform.nodes, mode=self.mode, order=order, sets=self._sets
         )
         builder = TraceBuilder()
+        if limit is not None:
+            state.apply(limit)
+        observe, overheads = builder.add, self.overheads
         with _no_collection():
-            play(state, world, overheads=self.overheads, observe=builder.add)
+            end_us = play(state, world, overheads=overheads, observe=observe, outages=outages)
+        if limit is not None and (left := unstarted(state)):
+            builder.note(end_us, f"stopped by its walltime; still to be launched: {left}")
         return builder.trace(
             self.workflow,
             self.platform,
@@ -262,6 +308,8 @@ def simulate(
     overheads: Overheads | None = None,
     order: Order | str = "critical-path",
     world: World | None = None,
+    outages: Sequence[Outage] = (),
+    walltime: float | str | None = None,
 ) -> Trace:
     """Return what would happen: the runtime's scheduler on a virtual clock.
 
@@ -279,14 +327,21 @@ def simulate(
         Which set goes first: the name of a rule, or an `Order`.
     world
         What becomes of each attempt; drawn from the description's durations unless given.
+    outages
+        Which nodes are lost when, and when they are back.
+    walltime
+        How long the allocation lasts, in seconds or as text such as ``"2h30m"``.  Nothing is
+        launched that is not expected to end before; what does not is cancelled.  The trace is then
+        not complete, and its last note says what was not started.
 
     Raises
     ------
     WorkflowError
-        If a task fits on no node, a duration is not known, or the order does not fit.
+        If a task fits on no node, a duration is not known, the order does not fit, or the walltime
+        or an outage is none.
     """
     simulator = Simulator(workflow, platform, mode=mode, order=order, overheads=overheads)
-    return simulator.trace(seed, world=world)
+    return simulator.trace(seed, world=world, outages=outages, walltime=walltime)
 
 
 @contextmanager

@@ -2,7 +2,9 @@
 
 A heap of (time, serial number, event) is the future.  Each round takes everything that happens at
 the next instant, applies it, drops what is not wanted anymore, decides once, and puts what was
-launched into the future: exactly what the runtime does, but for the clock.
+launched into the future: exactly what the runtime does, but for the clock.  The losses of nodes lie
+in the future from the beginning.  Of an attempt that is lost, or ended because time is up, start
+and end stay in the future, and come late.
 
 What results say of an open loop, or of an open number of tasks, is what is expected.  Attempts of
 tasks that are dropped end at once.
@@ -14,23 +16,28 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from heapq import heappop, heappush
 
-from stretto.platform import Overheads
+from stretto.platform import Outage, Overheads
 from stretto.scheduler import (
     Cancelled,
     Dropped,
     Event,
     Failed,
     Finished,
+    Forgiven,
     GatedSet,
     Launched,
+    NodeLost,
+    NodeReturned,
     Released,
     Started,
     State,
     Status,
     abandoned,
     decide,
+    excused,
     expected_told,
     leaving,
+    losses,
     prune,
     revoked,
 )
@@ -47,7 +54,12 @@ def with_stages(sets: Sequence[GatedSet], overheads: Overheads) -> tuple[GatedSe
 
 
 def play(
-    state: State, world: World, *, overheads: Overheads, observe: Callable[[Event], None]
+    state: State,
+    world: World,
+    *,
+    overheads: Overheads,
+    observe: Callable[[Event], None],
+    outages: Sequence[Outage] = (),
 ) -> int:
     """Run the state to its end and return the time of its last event, in microseconds.
 
@@ -55,33 +67,33 @@ def play(
     ----------
     state
         The scheduler's state, its sets as `with_stages` made them; afterwards nothing in it is in
-        flight or ready.
+        flight, nor ready, unless its time is up or no node is left for it.
     world
         What becomes of each attempt.
     overheads
         What launching costs.
     observe
         Called with every event, in order.
+    outages
+        Which nodes are lost, and when.
     """
-    future: list[tuple[int, int, Event]] = []
-    serial = 0
+    future = _outages(outages)
+    serial = len(future)
     now_us = 0
     is_open = any(one.prunes is not None for one in state.sets)
+    due, starved = state.shortfall.due, state.shortfall.starved
     released: dict[int, None] = {}
     while True:
-        touched: list[int] = []
-        while future and future[0][0] == now_us:
-            event = heappop(future)[2]
-            state.apply(event)
-            observe(event)
-            if type(event) is Finished:
-                touched.append(event.task)
+        touched = _arrived(state, future, now_us, observe)
         _end_broken(state, now_us, observe)
         if is_open:
             for event in _pruned(state, touched, now_us):
                 observe(event)
                 if type(event) is Dropped:
                     touched.append(event.task)
+        for excuse in excused(state, now_us) if due or starved else ():
+            observe(excuse)
+            touched.append(_first_of(state, excuse))
         if overheads.stage_us:
             later_us = now_us + overheads.stage_us
             for index in _last_gates(state, touched, released):
@@ -102,6 +114,58 @@ def play(
         if not future:
             return now_us
         now_us = future[0][0]
+        if state.limit is not None and now_us > state.limit.until_us:
+            return _time_is_up(state, state.limit.until_us, observe)
+
+
+def _outages(outages: Sequence[Outage]) -> list[tuple[int, int, Event]]:
+    """Return the future of nodes, and nothing else yet."""
+    future: list[tuple[int, int, Event]] = []
+    for node, lost_us, returned_us in outages:
+        heappush(future, (lost_us, len(future), NodeLost(node, lost_us)))
+        if returned_us is not None:
+            heappush(future, (returned_us, len(future), NodeReturned(node, returned_us)))
+    return future
+
+
+def _arrived(
+    state: State,
+    future: list[tuple[int, int, Event]],
+    now_us: int,
+    observe: Callable[[Event], None],
+) -> list[int]:
+    """Apply what happens now, and return the tasks upon whose ends something may go on."""
+    touched: list[int] = []
+    while future and future[0][0] == now_us:
+        event = heappop(future)[2]
+        if type(event) is NodeLost:
+            for one in losses(state, event.node, now_us):
+                state.apply(one)
+                observe(one)
+            continue
+        state.apply(event)
+        observe(event)
+        if type(event) is Finished:
+            if state.attempts[event.task] == event.attempt:
+                touched.append(event.task)
+        elif type(event) is Released:
+            touched.append(_first_of(state, event))
+    return touched
+
+
+def _first_of(state: State, event: Released | Forgiven | Dropped) -> int:
+    """Return the task of an event, or the first one of its set."""
+    return event.task if isinstance(event, Dropped) else state.sets[event.set_index].first_task
+
+
+def _time_is_up(state: State, now_us: int, observe: Callable[[Event], None]) -> int:
+    """End what is in flight, and return when that was."""
+    for task in state.in_flight():
+        cancelled = Cancelled(task, state.attempts[task], now_us)
+        state.apply(cancelled)
+        observe(cancelled)
+    _end_broken(state, now_us, observe)
+    return now_us
 
 
 def _end_broken(state: State, now_us: int, observe: Callable[[Event], None]) -> None:

@@ -7,7 +7,7 @@ from typing import assert_never
 
 import numpy as np
 
-from stretto.platform import Placement, Platform
+from stretto.platform import Outage, Placement, Platform
 from stretto.scheduler import (
     Adapted,
     Cancelled,
@@ -15,9 +15,13 @@ from stretto.scheduler import (
     Event,
     Failed,
     Finished,
+    Forgiven,
     Idled,
     Launched,
+    Limited,
     Lost,
+    NodeLost,
+    NodeReturned,
     Opened,
     Order,
     Released,
@@ -30,7 +34,7 @@ from stretto.scheduler import (
     Woke,
 )
 from stretto.trace.placements import Placements
-from stretto.trace.record import UNKNOWN_US, Kind, Note, Outcome, Trace
+from stretto.trace.record import UNKNOWN_US, Kind, Note, Outcome, Pardon, Trace
 from stretto.workflow import Workflow
 
 __all__ = ["TraceBuilder"]
@@ -57,6 +61,8 @@ class TraceBuilder:
         self._present: dict[int, tuple[tuple[str, int, int], ...]] = {}
         self._told: dict[int, Told] = {}
         self._dropped: dict[int, int] = {}
+        self._pardons: list[Pardon] = []
+        self._outages: list[Outage] = []
         self._notes: list[Note] = []
 
     def add(self, event: Event) -> None:
@@ -94,7 +100,13 @@ class TraceBuilder:
                 self.note(event.time_us, "resumed")
             case Adapted(time_us, policy, reason):
                 self.note(time_us, f"adapted to {policy}: {reason}")
-            case Opened() | Released() | Submitted() | Shared():
+            case Forgiven():
+                self._pardons.append(Pardon(*event))
+            case NodeLost():
+                self._outages.append(Outage(event.node, event.time_us))
+            case NodeReturned():
+                self._returned(event)
+            case Opened() | Released() | Submitted() | Shared() | Limited():
                 pass
             case _:
                 assert_never(event)
@@ -134,6 +146,8 @@ class TraceBuilder:
             present=dict(self._present),
             told=dict(self._told),
             dropped=dict(self._dropped),
+            pardons=tuple(self._pardons),
+            outages=tuple(self._outages),
             notes=tuple(self._notes),
             order=order or Order(),
             time_scale=time_scale,
@@ -192,3 +206,8 @@ class TraceBuilder:
         if row in self._idle:
             spans = [(begin, min(end, ended_us)) for begin, end in self._idle[row]]
             self._idle[row] = [span for span in spans if span[0] < ended_us]
+
+    def _returned(self, event: NodeReturned) -> None:
+        for at, outage in enumerate(self._outages):
+            if outage.node == event.node and outage.returned_us is None:
+                self._outages[at] = outage._replace(returned_us=event.time_us)

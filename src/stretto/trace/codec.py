@@ -14,9 +14,13 @@ from stretto.scheduler import (
     Event,
     Failed,
     Finished,
+    Forgiven,
     Idled,
     Launched,
+    Limited,
     Lost,
+    NodeLost,
+    NodeReturned,
     Opened,
     Policy,
     Released,
@@ -56,6 +60,14 @@ def event_to_json(event: Event) -> list[Any]:
             return ["cancelled", task, attempt, time_us]
         case Revoked(task, attempt):
             return ["revoked", task, attempt]
+        case Forgiven(set_index, time_us):
+            return ["forgiven", set_index, time_us]
+        case NodeLost(node, time_us):
+            return ["node-lost", node, time_us]
+        case NodeReturned(node, time_us):
+            return ["node-returned", node, time_us]
+        case Limited(until_us, time_us, overrun):
+            return ["limited", until_us, time_us, overrun]
         case Resumed(time_us):
             return ["resumed", time_us]
         case Told(task, time_us, converged, tasks):
@@ -108,6 +120,10 @@ _DECODERS: dict[str, Callable[..., Event]] = {
     "revoked": Revoked,
     "told": Told,
     "dropped": Dropped,
+    "forgiven": Forgiven,
+    "node-lost": NodeLost,
+    "node-returned": NodeReturned,
+    "limited": Limited,
     "resumed": Resumed,
     "adapted": _adapted,
 }

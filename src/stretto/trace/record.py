@@ -14,15 +14,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stretto.platform import Placement, Platform
+from stretto.platform import Outage, Placement, Platform
 from stretto.scheduler import Order, Told
 from stretto.workflow import Expansion, Workflow, expand
 
-__all__ = ["UNKNOWN_US", "Kind", "Note", "Outcome", "Trace"]
+__all__ = ["UNKNOWN_US", "Kind", "Note", "Outcome", "Pardon", "Trace"]
 
 UNKNOWN_US = -1
 """Stands for a time that never came, such as the end of an attempt that still runs."""
@@ -47,6 +48,13 @@ class Outcome(IntEnum):
     LOST = 4
     REVOKED = 5
     """It finished, but its group was tried again as a whole."""
+
+
+class Pardon(NamedTuple):
+    """A set, by its instance, that counts as complete though tasks of it failed; since when."""
+
+    instance: int
+    time_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +100,10 @@ class Trace:
         By task whose result decides how the workflow goes on: what it said.
     dropped
         By task that turned out not to be wanted: when it was dropped.
+    pardons
+        Sets that were forgiven the tasks that failed, in order.
+    outages
+        When nodes were lost, in the order in which they were.
     notes
         What befell the run as a whole, in order.
     order
@@ -118,6 +130,8 @@ class Trace:
     present: Mapping[int, tuple[tuple[str, int, int], ...]] = field(default_factory=dict)
     told: Mapping[int, Told] = field(default_factory=dict)
     dropped: Mapping[int, int] = field(default_factory=dict)
+    pardons: tuple[Pardon, ...] = ()
+    outages: tuple[Outage, ...] = ()
     notes: tuple[Note, ...] = ()
     order: Order = field(default_factory=Order)
     time_scale: float = 1.0
@@ -161,6 +175,16 @@ class Trace:
         turns = [task // per_iteration for task, told in self.told.items() if told.converged]
         return min(turns, default=None)
 
+    @property
+    def n_forgiven(self) -> int:
+        """Tasks that failed and were forgiven."""
+        return sum(self._counted(pardon.instance) for pardon in self.pardons)
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do: every task finished, was dropped or was forgiven."""
+        return self.n_finished + self.n_forgiven == self.n_wanted
+
     def expansion(self) -> Expansion:
         """Return the workflow unrolled: what the serial numbers mean."""
         return expand(self.workflow)
@@ -169,3 +193,11 @@ class Trace:
         """Return the instance (set and iteration) of each row, shape ``(attempts,)``."""
         firsts = [instance.first_task for instance in self.expansion().instances]
         return np.searchsorted(firsts, self.task, side="right") - 1
+
+    def _counted(self, instance: int) -> int:
+        """Return how many tasks of a set neither finished nor were dropped."""
+        one = self.expansion().instances[instance]
+        tasks = range(one.first_task, one.first_task + one.count)
+        done = self.task[self.outcome == Outcome.FINISHED]
+        finished = np.count_nonzero((done >= tasks.start) & (done < tasks.stop))
+        return one.count - int(finished) - sum(task in tasks for task in self.dropped)

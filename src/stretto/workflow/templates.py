@@ -27,10 +27,11 @@ FIELDS: Mapping[str, str] = {
     "cores": "number of cores of each rank",
     "gpus": "number of GPUs of each rank",
 }
-"""Every field and what it stands for; ``inputs.NAME``, ``finished.NAME`` besides (see `fill`)."""
+"""Every field and what it stands for; besides there are ``inputs.NAME``, ``finished.NAME`` and
+``missing.NAME`` (see `fill`)."""
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
-_INPUT = re.compile(r"(inputs|finished)\.[A-Za-z_][A-Za-z0-9_-]*")
+_INPUT = re.compile(r"(inputs|finished|missing)\.[A-Za-z_][A-Za-z0-9_-]*")
 
 
 def check_template(text: str) -> None:
@@ -42,12 +43,13 @@ def check_template(text: str) -> None:
         if field is not None and field not in FIELDS and not _INPUT.fullmatch(field):
             known = ", ".join(FIELDS)
             raise WorkflowError(
-                f"no field {{{field}}}; expected one of {known}, inputs.NAME, finished.NAME"
+                f"no field {{{field}}}; expected one of {known}, inputs.NAME, finished.NAME, "
+                "missing.NAME"
             )
 
 
 def inputs_in(text: str) -> list[tuple[str, str]]:
-    """Return what `text` asks of which sets: ``("inputs", NAME)`` or ``("finished", NAME)``."""
+    """Return what `text` asks of which sets, such as ``("inputs", NAME)``."""
     fields = [token[1] for token in _TOKEN.finditer(text) if token[1] is not None]
     return [(kind, name) for kind, dot, name in (one.partition(".") for one in fields) if dot]
 
@@ -62,7 +64,9 @@ def fill(text: str, fields: Mapping[str, object]) -> str:
     fields
         Values by name.  ``inputs.NAME`` stands for the iteration of the set NAME whose results
         this task uses, or ``none`` where it has to do without; ``finished.NAME`` for the numbers
-        of its tasks that had finished, such as ``0-3,5``, where these are a quorum.
+        of its tasks that had finished, such as ``0-3,5``, where these are a quorum;
+        ``missing.NAME`` for those of them, among what it would use, that have no result because
+        they failed, or ``none``.
     """
     if "{" not in text and "}" not in text:
         return text

@@ -12,10 +12,14 @@ import heapq
 from collections.abc import Callable, Sequence
 
 from stretto.errors import BackendError
+from stretto.platform import Outage
 from stretto.runtime.backend import (
     Capabilities,
     Exited,
     LaunchFailed,
+    Lost,
+    NodeLost,
+    NodeReturned,
     Report,
     Request,
     StandIn,
@@ -35,6 +39,8 @@ class Emulated:
     ----------
     time_scale
         Seconds of workflow time in a second of real time.
+    outages
+        Which nodes are lost, and when: microseconds of workflow time since the backend started.
 
     Raises
     ------
@@ -42,7 +48,7 @@ class Emulated:
         If `time_scale` is not positive.
     """
 
-    def __init__(self, time_scale: float = 1.0) -> None:
+    def __init__(self, time_scale: float = 1.0, *, outages: Sequence[Outage] = ()) -> None:
         if not 0 < time_scale < float("inf"):
             raise BackendError(
                 f"expected a positive time scale, found {time_scale}", retryable=False
@@ -50,6 +56,10 @@ class Emulated:
         self._time_scale = time_scale
         self._deadlines: list[tuple[int, int, int, int]] = []  # time, serial, task, attempt
         self._running: dict[tuple[int, int], int] = {}  # (task, attempt) to serial
+        self._nodes_of: dict[tuple[int, int], set[int]] = {}
+        self._outages = tuple(outages)
+        self._lost: set[int] = set()
+        self._node_timers: list[asyncio.TimerHandle] = []
         self._serial = 0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_us = 0
@@ -64,6 +74,12 @@ class Emulated:
         """Get ready; see `Backend.start`."""
         self._loop = asyncio.get_running_loop()
         self._outbox = Outbox(self._loop, report)
+        real_s = US_PER_SECOND * self._time_scale
+        for node, lost_us, returned_us in self._outages:
+            timers = [self._loop.call_later(lost_us / real_s, self._lose, node)]
+            if returned_us is not None:
+                timers.append(self._loop.call_later(returned_us / real_s, self._restore, node))
+            self._node_timers += timers
 
     def launch(self, requests: Sequence[Request]) -> None:
         """Start stand-ins at once; see `Backend.launch`."""
@@ -77,6 +93,11 @@ class Emulated:
                 reason = "an emulated platform runs stand-ins only"
                 self._outbox.post(LaunchFailed(*key, now_us, reason))
                 continue
+            if self._outages:
+                nodes = self._nodes_of[key] = {slot.node for slot in request.placement}
+                if nodes & self._lost:
+                    self._outbox.post(Lost(*key, now_us, "its node is lost"))
+                    continue
             self._serial += 1
             self._running[key] = self._serial
             end_us = now_us + round(request.work.duration_us / self._time_scale)
@@ -95,10 +116,25 @@ class Emulated:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        for timer in self._node_timers:
+            timer.cancel()
         self._deadlines.clear()
         self._running.clear()
         if self._outbox is not None:
             self._outbox.close()
+
+    def _lose(self, node: int) -> None:
+        """Forget what runs on a node."""
+        assert self._outbox is not None
+        self._lost.add(node)
+        for key in [key for key in self._running if node in self._nodes_of[key]]:
+            del self._running[key]
+        self._outbox.post(NodeLost(node, monotonic_us()))
+
+    def _restore(self, node: int) -> None:
+        assert self._outbox is not None
+        self._lost.discard(node)
+        self._outbox.post(NodeReturned(node, monotonic_us()))
 
     def _set_timer(self) -> None:
         """Keep one timer, for the earliest deadline."""

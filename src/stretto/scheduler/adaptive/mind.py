@@ -27,7 +27,15 @@ from stretto.scheduler.adaptive.least import least_us
 from stretto.scheduler.adaptive.outline import Outline
 from stretto.scheduler.adaptive.ranks import Ranks
 from stretto.scheduler.adaptive.standing import Standing, standing_of
-from stretto.scheduler.events import Adapted, Event, Finished, Launched, Started
+from stretto.scheduler.events import (
+    Adapted,
+    Dropped,
+    Event,
+    Finished,
+    Forgiven,
+    Launched,
+    Started,
+)
 from stretto.scheduler.order import Order
 from stretto.scheduler.policy import Policy
 from stretto.scheduler.priorities import NOMINAL_US
@@ -107,7 +115,11 @@ class Mind:
             case Finished(task, attempt, time_us) if task in self._since_us:
                 if attempt == self._state.attempts[task]:
                     self._finished(task, time_us)
+            case Forgiven():
+                self._progress.move_on()
             case _:
+                if isinstance(event, Dropped):
+                    self._progress.move_on()
                 task = getattr(event, "task", -1)
                 if task not in self._state.bundle_of:
                     self._since_us.pop(task, None)
@@ -280,6 +292,11 @@ class Mind:
             known.get(kind) or one.belief(nominal_us, since_us, now_us)
             for kind, one in enumerate(self._learned)
         ]
+
+    def expected_us(self, index: int, now_us: int) -> int | None:
+        """Return what a task of a set is believed to take; `None` if nothing is known of it."""
+        learned = self._learned[self.outline.kinds[index]]
+        return learned.belief(0, self._since_us, now_us).mean_us if learned.known else None
 
     def ranks(self, beliefs: Sequence[Belief]) -> Ranks:
         """Return how policies rank the sets by what is believed."""

@@ -109,7 +109,12 @@ def standing_of(
         for index, bundles in sorted(running.items())
         for group in _groups(index, bundles, beliefs[outline.kinds[index]], now_us)
     ]
-    room = Room(outline.needs, outline.nodes)
+    nothing = (0,) * len(outline.totals)
+    lost = state.slots.lost
+    room = Room(
+        outline.needs,
+        (nothing if number in lost else each for number, each in enumerate(outline.nodes)),
+    )
     for index, bundles in running.items():
         for bundle in bundles:
             room.hold(outline.shapes[index], bundle.slots)

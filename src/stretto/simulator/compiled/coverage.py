@@ -32,7 +32,9 @@ KNOWN_OF_SETS = frozenset(
         "opens",
         "feeds",
         "fed_by",
+        "flows",
         "stale_inputs",
+        "budget",
         "expected_us",
         "bundles",
     }
