@@ -278,6 +278,13 @@ class TestBeliefs:
         mean_us = learned.belief(1, running, took[5]).mean_us
         assert mean_us == pytest.approx(100_000, rel=0.06 if prior is None else 0.04)
 
+    def test_what_a_task_took_is_not_forgotten_when_it_is_done_again(self) -> None:
+        for prior in (None, Belief(1000, 5), Belief(100, 5)):
+            learned = observed(Learned(prior), 100, 100, 100)
+            for task in range(3):
+                learned.begin(task)
+            assert learned.belief(1, {}, 0).mean_us == 100
+
     def test_of_a_large_set_a_part_is_looked_at(self) -> None:
         learned = observed(Learned(None, 100_000), *[50] * 100_000)
         assert 50 <= learned.seen <= 100

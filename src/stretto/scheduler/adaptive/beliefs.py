@@ -94,12 +94,11 @@ class Learned:
         """Note that a task was launched."""
         if task % self._every:
             return
-        self._window.pop(task, None)
+        if task in self._window:  # it is done again
+            self._forget(task)
         self._window[task] = None
         if len(self._window) > KEPT:
-            took_us = self._window.pop(next(iter(self._window)))
-            if took_us is not None:
-                self._fold(took_us)
+            self._forget(next(iter(self._window)))
 
     def end(self, task: int, took_us: int) -> None:
         """Learn from a task that has finished."""
@@ -121,7 +120,7 @@ class Learned:
         since_us
             By task in flight: when it was launched.
         """
-        took_us = _drawn_in([took for took in self._window.values() if took is not None])
+        took_us = self._took_us()
         runs_us = Counter(
             now_us - since_us[task]
             for task, took in self._window.items()
@@ -142,6 +141,9 @@ class Learned:
                 break
         return Belief(round(mean), round(spread))
 
+    def _took_us(self) -> list[float]:
+        return _drawn_in([took for took in self._window.values() if took is not None])
+
     def _worth(self, took_us: Sequence[float]) -> int:
         """Return what the past is worth: nothing if it is a guess that has turned out wrong."""
         if self._weight <= PRIOR_WEIGHT < len(took_us):
@@ -150,9 +152,18 @@ class Learned:
                 return 0
         return self._weight
 
+    def _forget(self, task: int) -> None:
+        """Take a task out of the window; what it took, if it ended, becomes a part of the past."""
+        took_us = self._window[task]
+        if took_us is not None:
+            self._fold(took_us)
+        del self._window[task]
+
     def _fold(self, took_us: int) -> None:
         """Make what a task took a part of the past."""
         past, weight = self._past, self._weight
+        if weight <= PRIOR_WEIGHT:
+            weight = self._worth(self._took_us())
         off_us = took_us - past.mean_us
         far = round(FAR * max(past.spread_us, past.mean_us * _UNKNOWN_SPREAD))
         near_us = min(max(off_us, -far), far)
