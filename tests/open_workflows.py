@@ -38,6 +38,7 @@ def open_workflows(draw: st.DrawFn, platform: Platform) -> Workflow:
                 duration=draw(st.one_of(st.integers(0, 30), NOISY)),
                 after=after,
                 retries=draw(st.integers(0, 2)),
+                failures=draw(st.sampled_from([0, 0, 1, "30%"])),
             )
         )
     if platform.cores > 1 and draw(st.booleans()):
@@ -80,6 +81,7 @@ def _simpler(task_set: TaskSet) -> TaskSet:
         after=after,
         with_=task_set.with_,
         retries=task_set.retries,
+        failures=task_set.failures,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -51,6 +52,17 @@ def ensemble(*, failures: int | str = 1, tasks: int = 4, retries: int = 0) -> Wo
             TaskSet("whole", duration=1, after=["member", "each"]),
         ],
     )
+
+
+class UnevenWorld(NamedTuple):
+    """Tasks that take so many seconds, or one; the attempts of one fail."""
+
+    seconds: dict[int, int]
+    failing: int
+
+    def outcome(self, task: int, attempt: int) -> tuple[int, str | None]:
+        why = "it was told to" if task == self.failing else None
+        return self.seconds.get(task, 1) * 1_000_000, why
 
 
 def simulated(workflow: Workflow, failing: set[int], mode: Mode = Mode.ASYNCHRONOUS) -> Trace:
@@ -171,6 +183,66 @@ class TestMeaning:
         assert trace.present[len(trace) - 1] == (("a", 0, 0b0110),)
         early = replace(trace, pardons=(Pardon(0, 5_000_001),))
         assert "less than enough" in "\n".join(violations(early))
+
+    @pytest.mark.parametrize("mode", [mode for mode in ALL_MODES if mode.by_task])
+    def test_stragglers_are_cancelled_when_a_failure_makes_less_than_before_enough(
+        self, mode: Mode
+    ) -> None:
+        """Of six tasks four are enough; of five, when the last has no input, three."""
+        sets = [
+            TaskSet("a", tasks=6, duration=1, failures=1),
+            TaskSet("b", tasks=6, duration=1, after={"a": "each"}),
+            TaskSet("c", duration=1, after=Dependency("b", quorum=0.6, stragglers="cancel")),
+        ]
+        world = UnevenWorld({3: 9, 5: 3, 9: 20, 10: 20}, failing=5)
+        trace = simulate(Workflow("w", sets), WIDE, mode=mode, world=world)
+        check(trace, slack_us=SLACK_US)
+        assert trace.done
+        assert sorted(trace.dropped) == [9, 10, 11]
+        assert set(trace.dropped.values()) == {9_000_000}
+
+    @pytest.mark.parametrize("mode", ALL_MODES)
+    def test_a_loop_until_something_is_so_goes_on_within_the_budget(self, mode: Mode) -> None:
+        previous = Dependency("judge", previous=True)
+        sets = [
+            TaskSet("a", tasks=4, duration=5, failures="25%", after=previous),
+            TaskSet("judge", duration=1, after="a"),
+        ]
+        loop = {"at_most": 4, "until": "judge", "expected": 2}
+        trace = simulated(Workflow("w", sets, iterations=loop), {1, 8}, mode)
+        assert trace.done
+        assert [pardon.instance for pardon in trace.pardons] == [0, 2]
+        assert sorted(trace.dropped) == list(range(10, 20))
+        beyond = simulated(Workflow("w", sets, iterations=loop), {1, 7, 8}, mode)
+        assert not beyond.done
+        assert finished(beyond) == {"a[0].0", "a[0].2", "a[0].3", "judge[0].0", "a[1].0", "a[1].1"}
+
+    @pytest.mark.parametrize("mode", ALL_MODES)
+    @pytest.mark.parametrize(("bad", "done"), [({1}, True), ({1, 3}, False)])
+    def test_a_share_is_one_of_as_many_tasks_as_a_result_has_said(
+        self, mode: Mode, bad: set[int], done: bool
+    ) -> None:
+        """One of three, and not three of six."""
+        count = {"from": "chooser", "at_most": 6, "expected": 3}
+        sets = [
+            TaskSet("chooser", duration=1),
+            TaskSet("work", tasks=count, duration=1, failures="50%", after="chooser"),
+            TaskSet("end", duration=1, after="work"),
+        ]
+        trace = simulated(Workflow("w", sets), bad, mode)
+        assert trace.done == done
+        assert ("end[0].0" in finished(trace)) == done
+
+    @pytest.mark.parametrize("open_end", ["iterations", "tasks"])
+    def test_a_result_that_decides_cannot_be_done_without(self, open_end: str) -> None:
+        iterations = {"at_most": 4, "until": "judge"} if open_end == "iterations" else 1
+        tasks = {"from": "judge", "at_most": 4} if open_end == "tasks" else 1
+        sets = [
+            TaskSet("judge", failures=1),
+            TaskSet("work", tasks=tasks, after="judge"),
+        ]
+        with pytest.raises(WorkflowError, match="judge has a budget of failures, and no other"):
+            Workflow("w", sets, iterations=iterations)
 
     @pytest.mark.parametrize("mode", ALL_MODES)
     def test_whose_number_was_for_a_dropped_task_to_say_is_dropped_too(self, mode: Mode) -> None:

@@ -290,8 +290,8 @@ class Engine:
                 events.append(event)
         events += revoked(self.state)
         now_us = self.clock.now_us()
-        events += prune(self.state, now_us)
-        events += excused(self.state, now_us)
+        while follows := [*prune(self.state, now_us), *excused(self.state, now_us)]:
+            events += follows
         decided = [] if self._stopping else decide(self.state, now_us)
         launches = [event for event in decided if isinstance(event, Launched)]
         events += decided

@@ -1,8 +1,8 @@
 """The scheduler: a pure state machine, events in, launches out.
 
 Whoever drives it (the simulator with a virtual clock, the runtime with the real one, a replay with
-a journal) does the same things in each round: apply everything that has arrived, `settle` what
-follows from it, `decide` once, act on the launches.
+a journal) does the same things in each round: apply everything that has arrived, `prune` and
+`excused` for what follows from it, `decide` once, act on the launches.
 """
 
 from stretto.scheduler.beginning import begun

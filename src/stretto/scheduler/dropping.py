@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from stretto.scheduler.events import Dropped
 from stretto.scheduler.gangs import pass_on
 from stretto.scheduler.impossible import impossible
+from stretto.scheduler.releases import pass_gate
 from stretto.scheduler.shortfall import make_absent, note_end
 from stretto.scheduler.transitions import AFTER_DROP, Status
 
@@ -61,12 +62,14 @@ def settle(state: State, index: int, tasks: int) -> None:
     """Count tasks that have finished or are not wanted, and open what waited for them."""
     state.unfinished[index] -= tasks
     gated = state.sets[index]
+    if gated.prunes is not None:
+        state.wanted.look_at(index, gated)
     if gated.gang:
         pass_on(state, gated)
         return
     if state.wanted.ahead[index]:
         for threshold in state.wanted.passed(index):
-            state.open_gate(threshold.consumer)
+            pass_gate(state, threshold.consumer)
     if state.unfinished[index] == state.shortfall.failed_in[index]:
         note_end(state, index)
 

@@ -11,7 +11,7 @@ from stretto.scheduler.transitions import Status
 if TYPE_CHECKING:
     from stretto.scheduler.state import State
 
-__all__ = ["feed", "open_gates"]
+__all__ = ["feed", "open_gates", "pass_gate"]
 
 
 def open_gates(state: State, index: int) -> None:
@@ -28,6 +28,12 @@ def open_gates(state: State, index: int) -> None:
                 for consumer in state.sets[member].opens:
                     state.open_gate(consumer)
                     ahead.append(consumer)
+
+
+def pass_gate(state: State, index: int) -> None:
+    """Open one gate of a set, and what waits for the set if it is complete thereby."""
+    state.open_gate(index)
+    open_gates(state, index)
 
 
 def feed(state: State, task: int, gated: GatedSet) -> None:

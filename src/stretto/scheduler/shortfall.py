@@ -26,7 +26,7 @@ from stretto.scheduler.feeds import fed_task
 from stretto.scheduler.gangs import break_group
 from stretto.scheduler.gates import Feed, GatedSet
 from stretto.scheduler.impossible import impossible
-from stretto.scheduler.releases import feed, open_gates
+from stretto.scheduler.releases import feed, open_gates, pass_gate
 from stretto.scheduler.transitions import Status
 from stretto.workflow import Pattern, block
 
@@ -137,7 +137,7 @@ def forgive(state: State, event: Forgiven) -> None:
     for task in failed:
         make_absent(state, task)
     for threshold in state.wanted.ahead[index]:
-        state.open_gate(threshold.consumer)
+        pass_gate(state, threshold.consumer)
     state.wanted.ahead[index] = []
     open_gates(state, index)
 

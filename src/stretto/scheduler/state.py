@@ -54,7 +54,7 @@ from stretto.scheduler.impossible import ImpossibleEvent, impossible
 from stretto.scheduler.lost_nodes import lose_or_restore
 from stretto.scheduler.marks import mark
 from stretto.scheduler.ranking import Ranking
-from stretto.scheduler.releases import feed, open_gates
+from stretto.scheduler.releases import feed, pass_gate
 from stretto.scheduler.shares import Shares
 from stretto.scheduler.shortfall import Shortfall, fail, forgive, resume, try_again
 from stretto.scheduler.slots import FreeSlots
@@ -234,8 +234,7 @@ class State:
             case Opened():
                 self._open(event.gated, event.priority)
             case Released():
-                self.open_gate(event.set_index)
-                open_gates(self, event.set_index)
+                pass_gate(self, event.set_index)
             case Submitted():
                 submit(self, event)
             case Told(task):
@@ -311,8 +310,6 @@ class State:
         self.status[task] = FINISHED
         self.n_finished += 1
         self.wanted.finished[index] += 1
-        if gated.prunes is not None:
-            self.wanted.look_at(index, gated)
         if gated.feeds and not gated.gang:
             feed(self, task, gated)
         settle(self, index, 1)

@@ -32,6 +32,7 @@ from stretto.scheduler import (
     Started,
     State,
     Status,
+    Told,
     abandoned,
     decide,
     excused,
@@ -86,14 +87,13 @@ def play(
     while True:
         touched = _arrived(state, future, now_us, observe)
         _end_broken(state, now_us, observe)
-        if is_open:
-            for event in _pruned(state, touched, now_us):
+        for told in _told(state, touched, now_us) if is_open else ():
+            observe(told)
+        while state.wanted.doubtful or due or starved:
+            for event in (*_pruned(state, now_us), *excused(state, now_us)):
                 observe(event)
-                if type(event) is Dropped:
-                    touched.append(event.task)
-        for excuse in excused(state, now_us) if due or starved else ():
-            observe(excuse)
-            touched.append(_first_of(state, excuse))
+                if isinstance(event, Dropped | Forgiven):
+                    touched.append(_first_of(state, event))
         if overheads.stage_us:
             later_us = now_us + overheads.stage_us
             for index in _last_gates(state, touched, released):
@@ -178,15 +178,18 @@ def _end_broken(state: State, now_us: int, observe: Callable[[Event], None]) -> 
         observe(cancelled)
 
 
-def _pruned(state: State, finished: Sequence[int], now_us: int) -> list[Event]:
-    """Apply and return what results say, what is then dropped, and the attempts that this ends."""
-    events: list[Event] = []
+def _told(state: State, finished: Sequence[int], now_us: int) -> Iterator[Told]:
+    """Apply and yield what results say."""
     for task in finished:
         told = expected_told(state, task, now_us)
         if told is not None and state.status[task] == Status.FINISHED:
             state.apply(told)
-            events.append(told)
-    events += prune(state, now_us)
+            yield told
+
+
+def _pruned(state: State, now_us: int) -> list[Event]:
+    """Apply and return what is not wanted anymore, and the attempts that this ends."""
+    events: list[Event] = [*prune(state, now_us)]
     for event in events:
         for task in leaving(state, event) if type(event) is Dropped else ():
             cancelled = Cancelled(task, state.attempts[task], now_us)

@@ -175,6 +175,8 @@ class TraceBuilder:
         row = self._row_of[event.task]
         if not self._runs(row, event.attempt):
             return
+        if outcome is Outcome.FINISHED and event.task in self._dropped:
+            outcome = Outcome.CANCELLED  # it came to its end before it was ended
         self._wake(row, event.time_us)
         self._within(row, event.time_us)
         self._ended_us[row] = event.time_us
