@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,6 @@ from stretto.scheduler import (
     Started,
     State,
     abandoned,
-    check_room,
     decide,
     gated_sets,
     revoked,
@@ -47,10 +45,9 @@ from stretto.workflow import (
     expand,
     parse_workflow,
     workflow_from_mapping,
-    workflow_to_mapping,
     write_workflow,
 )
-from tests.workflows import FailingWorld, platforms, workflows
+from tests.workflows import FailingWorld, grouped
 
 SLACK_US = 10_000_000
 FOUR = Platform("four", (Node("n", 4, 0, 0),))
@@ -299,39 +296,6 @@ def test_a_member_that_is_ended_before_it_started_has_no_start() -> None:
     check(trace)
     assert outcomes(trace, "b") == [Outcome.CANCELLED]
     assert trace.started_us.tolist() == [0, -1]
-
-
-@st.composite
-def grouped(draw: st.DrawFn) -> tuple[Workflow, Platform, frozenset[tuple[int, int]]]:
-    """Draw a workflow some of whose sets run at once, a platform with room, and what fails."""
-    flow = draw(workflows(draw(platforms())))
-    roomy = Node("roomy", cores=draw(st.integers(60, 200)), gpus=40, memory_mib=4096)
-    platform = Platform("roomy", (replace(roomy, named=(("fpga", 99), ("licence", 99))),))
-    names = [one.name for one in flow.task_sets]
-    for one, other in draw(st.lists(st.tuples(*[st.sampled_from(names)] * 2), max_size=3)):
-        with suppress(WorkflowError):  # joined in a way that cannot be, so it is left out
-            tried = joined(flow, one, other)
-            check_room(tried, platform)
-            flow = tried
-    failing = draw(st.frozensets(st.tuples(st.integers(0, 60), st.integers(1, 2)), max_size=6))
-    return flow, platform, failing
-
-
-def joined(flow: Workflow, one: str, other: str) -> Workflow:
-    """Return the workflow with two sets joined that do not wait for each other directly."""
-    mapping = workflow_to_mapping(flow)
-    sets, pair = mapping["task_sets"], (one, other)
-    for name in pair:
-        after = sets[name].get("after", [])
-        listed = after if isinstance(after, list) else [{on: how} for on, how in after.items()]
-        sets[name]["after"] = [
-            each
-            for each in listed
-            if not any(on in pair and "iteration" not in str(how) for on, how in each.items())
-        ]
-    sets[one]["with"] = [*sets[one].get("with", []), other]
-    del mapping["stages"]
-    return workflow_from_mapping(mapping)
 
 
 @given(grouped(), st.sampled_from(list(Mode)), st.booleans(), st.integers(0, 9))

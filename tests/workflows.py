@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
 from hypothesis import strategies as st
 
+from stretto.errors import WorkflowError
 from stretto.platform import Node, Platform, ranks_on
 from stretto.resources import Resources
+from stretto.scheduler import check_room
 from stretto.simulator import DrawnWorld
-from stretto.workflow import Dependency, Expansion, Pattern, TaskSet, Workflow
+from stretto.workflow import (
+    Dependency,
+    Expansion,
+    Pattern,
+    TaskSet,
+    Workflow,
+    workflow_from_mapping,
+    workflow_to_mapping,
+)
 
 NAMED = st.tuples(
     *(st.tuples(st.just(name), st.sampled_from([0, 0, 2, 5])) for name in ("fpga", "licence"))
@@ -87,6 +98,41 @@ def workflows(draw: st.DrawFn, platform: Platform) -> Workflow:
 def cases(draw: st.DrawFn) -> tuple[Workflow, Platform]:
     platform = draw(platforms())
     return draw(workflows(platform)), platform
+
+
+@st.composite
+def grouped(draw: st.DrawFn) -> tuple[Workflow, Platform, frozenset[tuple[int, int]]]:
+    """Draw a workflow some of whose sets run at once, a platform with room, and what fails."""
+    flow = draw(workflows(draw(platforms())))
+    roomy = Node("roomy", cores=draw(st.integers(60, 200)), gpus=40, memory_mib=4096)
+    roomy = replace(roomy, named=(("fpga", 99), ("licence", 99)))
+    platform = Platform("roomy", (roomy,) * draw(st.integers(1, 2)))
+    names = [one.name for one in flow.task_sets]
+    for one, other in draw(st.lists(st.tuples(*[st.sampled_from(names)] * 2), max_size=3)):
+        with suppress(WorkflowError):  # joined in a way that cannot be, so it is left out
+            tried = joined(flow, one, other)
+            check_room(tried, platform)
+            flow = tried
+    failing = draw(st.frozensets(st.tuples(st.integers(0, 60), st.integers(1, 2)), max_size=6))
+    return flow, platform, failing
+
+
+def joined(flow: Workflow, one: str, other: str) -> Workflow:
+    """Return the workflow with two sets joined that do not wait for each other directly."""
+    mapping = workflow_to_mapping(flow)
+    sets, pair = mapping["task_sets"], (one, other)
+    for name in pair:
+        after = sets[name].get("after", [])
+        listed = after if isinstance(after, list) else [{on: how} for on, how in after.items()]
+        sets[name]["after"] = [
+            each
+            for each in listed
+            if not any(on in pair and "iteration" not in str(how) for on, how in each.items())
+        ]
+        sets[name].pop("failures", None)
+    sets[one]["with"] = [*sets[one].get("with", []), other]
+    del mapping["stages"]
+    return workflow_from_mapping(mapping)
 
 
 def _pattern(draw: st.DrawFn, consumers: int, producers: int) -> Pattern:
