@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import signal
 import time
 from pathlib import Path
@@ -74,7 +75,8 @@ def test_a_loop_ends_when_its_result_says_so(tmp_path: Path, mode: Mode) -> None
     assert (summary["ending"], summary["converged_in"]) == ("done", 5)
     assert summary["finished"] + summary["dropped"] == summary["tasks"] == 30 * 5
     assert "judge[5].0: converged" in run.stderr
-    assert "dropped: judge[5] says that the loop has converged" in run.stderr
+    # Two iterations may be judged at once, and the later one first.
+    assert re.search(r"dropped: judge\[[56]\] says that the loop has converged", run.stderr)
     trace = read_trace(tmp_path / "run/journal.jsonl")
     check(trace, slack_us=SLACK_US)
     assert not left_over(tmp_path / "run")
