@@ -38,6 +38,7 @@ from stretto.runtime.backend import (
     Started,
 )
 from stretto.runtime.clock import RealClock
+from stretto.runtime.deadlines import Deadlines
 from stretto.scheduler import (
     GRACE_US,
     Cancelled,
@@ -156,12 +157,11 @@ class Engine:
         self._observe = observe
         self._on_exit = on_exit
         self._answer = answer
-        self._timeout_us = timeout_us
         self._inbox: list[Report | Change] = []
         self._wake = asyncio.Event()
         self._stopping = False
         self._open = False
-        self._deadlines: dict[tuple[int, int], asyncio.TimerHandle] = {}
+        self._deadlines = Deadlines(timeout_us, clock, self._expire)
         self._asked_to_end: dict[tuple[int, int], str | None] = {}
         """By attempt: why it has failed, `None` if the run stops."""
         self._sync_first = backend.capabilities().durable
@@ -198,8 +198,8 @@ class Engine:
                 await self._wake.wait()
             self._record.sync()
         finally:
-            timers = (self._timer, self._end_timer, self._patience)
-            for timer in (*self._deadlines.values(), *timers):
+            self._deadlines.clear_all()
+            for timer in (self._timer, self._end_timer, self._patience):
                 if timer is not None:
                     timer.cancel()
             await self._backend.close()
@@ -208,9 +208,8 @@ class Engine:
     def post(self, item: Report | Change) -> None:
         """Put something into the inbox; from the event loop's thread only."""
         self._inbox.append(item)
-        if isinstance(item, Marked) or (
-            isinstance(item, Started) and self._timeout_us(item.task) is None
-        ):
+        started = isinstance(item, Started) and not self._deadlines.has(item.task)
+        if started or isinstance(item, Marked):
             self._wake_soon()  # nothing depends on it: it may wait for company
         else:
             self._wake.set()
@@ -326,7 +325,7 @@ class Engine:
             case Started(task, attempt) | Exited(task, attempt) if not self._flies(task, attempt):
                 return []  # its node was lost meanwhile
             case Started(task, attempt, machine_us):
-                self._set_deadline(task, attempt)
+                self._deadlines.set(task, attempt)
                 return [TaskStarted(task, attempt, self.clock.at(machine_us))]
             case Marked():
                 return self._marked(item)
@@ -376,12 +375,12 @@ class Engine:
 
     def _forget(self, task: int, attempt: int) -> None:
         """Expect no exit of an attempt anymore."""
-        self._clear_deadline(task, attempt)
+        self._deadlines.clear(task, attempt)
         self._asked_to_end.pop((task, attempt), None)
 
     def _exited(self, report: Exited, learnt_us: int) -> list[Event]:
         task, attempt, time_us = report.task, report.attempt, self.clock.at(report.time_us)
-        self._clear_deadline(task, attempt)
+        self._deadlines.clear(task, attempt)
         if (task, attempt) in self._asked_to_end:
             # Whatever it says of its end: many programs that are asked to end exit with 0.
             overdue = self._asked_to_end.pop((task, attempt))
@@ -401,20 +400,6 @@ class Engine:
         finished = Finished(task, attempt, time_us)
         return [finished] if told is None else [finished, told]
 
-    def _set_deadline(self, task: int, attempt: int) -> None:
-        limit_us = self._timeout_us(task)
-        if limit_us is None:
-            return
-        loop = asyncio.get_running_loop()
-        self._deadlines[task, attempt] = loop.call_later(
-            self.clock.real_s(limit_us), self._expire, task, attempt, limit_us
-        )
-
-    def _clear_deadline(self, task: int, attempt: int) -> None:
-        timer = self._deadlines.pop((task, attempt), None)
-        if timer is not None:
-            timer.cancel()
-
-    def _expire(self, task: int, attempt: int, limit_us: int) -> None:
-        self._asked_to_end[task, attempt] = f"timed out after {limit_us / 1e6:g} s"
+    def _expire(self, task: int, attempt: int, why: str) -> None:
+        self._asked_to_end[task, attempt] = why
         self._backend.cancel(task, attempt, self.grace_s)
