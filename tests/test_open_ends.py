@@ -354,6 +354,26 @@ class TestLaws:
         assert bounds is not None
         assert simulate(steady, platform, mode=mode).ttx_us >= bounds.best_us
 
+    @pytest.mark.parametrize(
+        ("enough", "others"), [(0.7, 4), (0.5, 0.55), (3, 0.7), (0.8, "all"), (4, 6)]
+    )
+    def test_no_number_of_tasks_lets_one_cancel_what_another_waits_for(
+        self, enough: Any, others: Any
+    ) -> None:
+        other = "all" if others == "all" else {"quorum": others}
+        cancels = {"open": {"quorum": enough, "stragglers": "cancel"}}
+        description = {
+            "name": "w",
+            "task_sets": {
+                "judge": {},
+                "open": {"tasks": {"from": "judge", "at_most": 6}, "after": "judge"},
+                "one": {"after": cancels},
+                "other": {"after": {"open": other}},
+            },
+        }
+        with pytest.raises(WorkflowError, match="would cancel tasks of open that other waits for"):
+            workflow_from_mapping(description, folder=".")
+
     @settings(max_examples=60, deadline=None)
     @given(case=open_cases())
     def test_descriptions_are_written_back(self, case: tuple[Workflow, Platform]) -> None:

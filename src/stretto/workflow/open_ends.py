@@ -10,14 +10,14 @@ One task decides.  So a verdict is there or not, and nothing has to be said of h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stretto.errors import WorkflowError, under_key
 from stretto.units import counted, whole_number
 from stretto.workflow.budgets import NO_FAILURES
-from stretto.workflow.dependencies import Pattern
+from stretto.workflow.dependencies import Dependency, Pattern
 from stretto.workflow.quorums import Stragglers
 
 if TYPE_CHECKING:
@@ -286,11 +286,29 @@ def _check_stragglers(task_set: TaskSet, by_name: Mapping[str, TaskSet]) -> None
     for one in task_set.after:
         if one.stragglers is not Stragglers.CANCEL:
             continue
-        tasks = by_name[one.on].tasks
         for other in by_name.values():
             for too in other.after:
-                if too.on == one.on and too.needed(tasks) > one.needed(tasks):
+                if too.on == one.on and any(
+                    too.needed(tasks) > one.needed(tasks)
+                    for tasks in _telling_numbers(by_name[one.on], one, too)
+                ):
                     raise WorkflowError(
                         f"would cancel tasks of {one.on} that {other.name} waits for",
                         path=("after", one.on, "stragglers"),
                     )
+
+
+def _telling_numbers(producer: TaskSet, one: Dependency, too: Dependency) -> Iterable[int]:
+    """Return numbers of tasks a producer may have, enough to see whether `too` needs more.
+
+    Of a whole number of tasks and a share, the number needs most beyond the share where it is all
+    of the tasks, and the share most beyond the number where there are most tasks.
+    """
+    if producer.open_count is None:
+        return (producer.tasks,)
+    enough = [each.enough for each in (one, too) if each.enough is not None]
+    wholes = [each.tasks for each in enough if each.tasks]
+    if len(enough) == 2 and not wholes:
+        ours, theirs = enough
+        return range(1, producer.tasks + 1) if theirs.per_million > ours.per_million else ()
+    return (producer.tasks, *(whole for whole in wholes if whole <= producer.tasks))
