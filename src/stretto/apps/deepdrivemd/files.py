@@ -10,7 +10,8 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,7 +20,14 @@ from numpy.typing import NDArray
 
 from stretto import StrettoError
 
-__all__ = ["StageError", "iteration_folder", "read_arrays", "write_arrays", "write_json"]
+__all__ = [
+    "StageError",
+    "drafted",
+    "iteration_folder",
+    "read_arrays",
+    "write_arrays",
+    "write_json",
+]
 
 
 class StageError(StrettoError):
@@ -84,15 +92,21 @@ def read_arrays(path: Path, dimensions: Mapping[str, int]) -> dict[str, NDArray[
     return arrays
 
 
-def _write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+@contextmanager
+def drafted(path: Path) -> Iterator[Path]:
+    """Hand out a draft beside `path`, which takes its place when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # The process number keeps an attempt given up for lost from writing into its successor's file.
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    draft = path.with_name(f".{path.stem}.{os.getpid()}.draft{path.suffix}")
     try:
-        with draft.open("wb") as file:
-            write(file)
-            file.flush()
+        yield draft
+        with draft.open("rb") as file:
             os.fsync(file.fileno())
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    with drafted(path) as draft, draft.open("wb") as file:
+        write(file)
