@@ -8,6 +8,7 @@
 ``    simulation-000.json``               where they came from: start, seeds, platform, time a frame
 ``    aggregation-000.h5``                a block: frames of some simulations as features
 ``    model.pt``, ``model.json``          weights of the model; loss curves, parent
+``    model-diverged.json``               only between attempts: how a training failed
 ``    inference.json``                    chosen starting frames with lineage, verdict, summary
 ``    start-000.pdb``                     the start of simulation 0 of an iteration that uses them
 ``    latent.npz``                        embedding of the frames that inference looked at
@@ -24,6 +25,7 @@ from pathlib import Path
 __all__ = [
     "block_file",
     "configuration_file",
+    "divergence_file",
     "inference_file",
     "iteration_folder",
     "latent_file",
@@ -74,6 +76,11 @@ def model_file(run_dir: str | Path, iteration: int) -> Path:
 def loss_file(run_dir: str | Path, iteration: int) -> Path:
     """Return where training leaves its loss curves and the model's parent."""
     return iteration_folder(run_dir, iteration) / "model.json"
+
+
+def divergence_file(run_dir: str | Path, iteration: int) -> Path:
+    """Return where a training that diverged notes it for the next attempt."""
+    return iteration_folder(run_dir, iteration) / "model-diverged.json"
 
 
 def inference_file(run_dir: str | Path, iteration: int) -> Path:
