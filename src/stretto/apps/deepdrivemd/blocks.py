@@ -12,8 +12,17 @@ dataset               shape, type          what
 ``native_contacts``   n; float32           share of the reference's contacts that are there, Q
 ====================  ===================  ========================================================
 
-The attribute ``kind`` says which features they are, ``version`` is 1.  A file is written whole or
-not at all, and checked when it is read: whoever replaces the aggregation writes such a file.
+====================  ===================  ========================================================
+attribute             type                 what
+====================  ===================  ========================================================
+``kind``              text                 which features they are
+``version``           int                  1
+``missing``           m, 2; int64          iteration and simulation of those that left no frames,
+                                           where the run can do without some; may be absent
+====================  ===================  ========================================================
+
+A file is written whole or not at all, and checked when it is read: whoever replaces the aggregation
+writes such a file.
 """
 
 from __future__ import annotations
@@ -47,6 +56,8 @@ class Block:
         ``contacts``, ``distances`` or ``dihedrals``, or a name of your own.
     features, frames, phi_psi_rad, rmsd_nm, native_contacts
         The datasets; the last two `None` where there is no reference.
+    missing
+        Iteration and simulation of those that left no frames.
     """
 
     kind: str
@@ -55,6 +66,7 @@ class Block:
     phi_psi_rad: NDArray[np.float32]
     rmsd_nm: NDArray[np.float32] | None = None
     native_contacts: NDArray[np.float32] | None = None
+    missing: tuple[tuple[int, int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -80,6 +92,8 @@ class Block:
         """Write to `path`, whole or not at all."""
         with drafted(path) as draft, extra("h5py").File(draft, "w") as file:
             file.attrs["kind"], file.attrs["version"] = self.kind, VERSION
+            if self.missing:
+                file.attrs["missing"] = np.array(self.missing, np.int64)
             for name in _DATASETS:
                 values = getattr(self, name)
                 if values is not None:
@@ -99,13 +113,14 @@ class Block:
         try:
             with extra("h5py").File(path, "r") as file:
                 kind, version = str(file.attrs["kind"]), int(file.attrs["version"])
+                missing = np.array(file.attrs.get("missing", ()), np.int64).reshape(-1, 2)
                 found = {name: file[name][()] for name in _DATASETS if name in file}
         except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
             raise StageError(f"{path}: damaged, or not a block of features ({error})") from None
         if version != VERSION:
             raise StageError(f"{path}: expected version {VERSION} of a block, found {version}")
         _check(path, found)
-        return cls(kind, **found)
+        return cls(kind, **found, missing=tuple((int(k), int(i)) for k, i in missing))
 
 
 def joined(parts: Sequence[Block]) -> Block:
@@ -132,7 +147,7 @@ def joined(parts: Sequence[Block]) -> Block:
         else np.concatenate([getattr(part, name) for part in parts])
         for name in _DATASETS
     }
-    return Block(first.kind, **values)
+    return Block(first.kind, **values, missing=tuple(one for part in parts for one in part.missing))
 
 
 def _check(path: Path, found: dict[str, NDArray[np.generic]]) -> None:
