@@ -1,0 +1,6 @@
+"""Simulating: from a start to the frames of a simulation and the record of where they came from."""
+
+from stretto.apps.deepdrivemd.simulating.records import Record
+from stretto.apps.deepdrivemd.simulating.settings import SimulationSettings
+
+__all__ = ["Record", "SimulationSettings"]
