@@ -49,7 +49,7 @@ class Molecule:
 def shipped_molecule() -> Molecule:
     """Return alanine dipeptide with its forces."""
     app, unit = extra("openmm.app"), extra("openmm.unit")
-    pdb = app.PDBFile(str(Path(__file__).with_name("alanine-dipeptide.pdb")))
+    pdb = app.PDBFile(str(Path(__file__).with_name("molecules") / "alanine-dipeptide.pdb"))
     system = app.ForceField(*_FORCES).createSystem(pdb.topology, constraints=app.HBonds)
     atoms = list(pdb.topology.atoms())
     index = {(atom.residue.name, atom.name): atom.index for atom in atoms}
