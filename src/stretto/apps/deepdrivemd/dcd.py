@@ -97,7 +97,8 @@ def read_dcd(
     Raises
     ------
     StageError
-        If the file is missing, damaged or of another kind, or a position is not finite.
+        If the file is missing, damaged or of another kind, has too few atoms, or a position is not
+        finite.
     """
     try:
         with path.open("rb") as file:
@@ -113,6 +114,8 @@ def read_dcd(
         raise StageError(f"{path}: damaged, its last frame ends after {rest} bytes")
     chosen = np.memmap(path, layout, "r", begin, (n_frames,))[::every]
     wanted = np.arange(n_atoms) if atoms is None else atoms
+    if wanted.max(initial=0) >= n_atoms:
+        raise StageError(f"{path}: expected {wanted.max() + 1} atoms or more, found {n_atoms}")
     positions = np.empty((len(chosen), len(wanted), 3), np.float32)
     for column, axis in enumerate("xyz"):
         if not (chosen[f"before_{axis}"] == 4 * n_atoms).all():

@@ -2,5 +2,6 @@
 
 from stretto.apps.deepdrivemd.simulating.records import Record
 from stretto.apps.deepdrivemd.simulating.settings import SimulationSettings
+from stretto.apps.deepdrivemd.simulating.simulation import simulate
 
-__all__ = ["Record", "SimulationSettings"]
+__all__ = ["Record", "SimulationSettings", "simulate"]

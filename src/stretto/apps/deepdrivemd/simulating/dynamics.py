@@ -51,7 +51,7 @@ class Dynamics:
     Parameters
     ----------
     system
-        OpenMM's ``System``; seeds of its random forces are set.
+        OpenMM's ``System``; seeds and temperatures of its random forces are set.
     settings
         Temperatures, step and the like.
     platform, properties
@@ -71,6 +71,10 @@ class Dynamics:
         self._integrator = openmm.LangevinMiddleIntegrator(
             settings.temperature_k, settings.friction_per_ps, settings.step_fs / 1000
         )
+        # Barostats and thermostats of the system have a temperature of their own.
+        self._others = [one for one in system.getForces() if hasattr(one, "setDefaultTemperature")]
+        for force in self._others:
+            force.setDefaultTemperature(settings.temperature_k)
         self._seeded(1)
         self._repeatable = platform in _REPEATABLE
         self._context = openmm.Context(
@@ -78,11 +82,25 @@ class Dynamics:
         )
         self._live = False
 
-    def begin(self, start: Start, seeds: tuple[int, ...], *, mend: bool) -> tuple[str, bool]:
+    def begin(
+        self, start: Start, seeds: tuple[int, ...], *, mend: bool, suspect: bool
+    ) -> tuple[str, bool]:
         """Make a start ready: a structure is shaken, a chosen frame is given velocities only.
 
         A chosen frame is an equilibrated one and chosen for being rare: to minimise it would walk
-        it back into a basin.  Where `mend`, one that has a clash is minimised all the same.
+        it back into a basin.
+
+        Parameters
+        ----------
+        start
+            The start.
+        seeds
+            Of the random numbers.
+        mend
+            Whether to minimise a chosen frame that has a clash.
+        suspect
+            Whether to minimise a chosen frame at all events: in much solvent the energy hides a
+            small clash.
 
         Returns
         -------
@@ -105,7 +123,8 @@ class Dynamics:
         self._context.computeVirtualSites()
         from_structure = start.origin.kind == "structure"
         clash = not self._good(self._snapshot())
-        if from_structure or (clash and mend):
+        minimised = from_structure or suspect or (clash and mend)
+        if minimised:
             extra("openmm").LocalEnergyMinimizer.minimize(self._context)
         snapshot = self._snapshot()
         if not self._good(snapshot):
@@ -116,7 +135,7 @@ class Dynamics:
         if from_structure and self._settings.hot_steps:
             self._shake(shaking)
         self._context.setVelocitiesToTemperature(self._settings.temperature_k, velocities)
-        return self.saved(), clash and not from_structure
+        return self.saved(), minimised and not from_structure
 
     def load(self, state: str, seeds: tuple[int, ...], *, fresh_velocities: bool = False) -> None:
         """Go on from a state, with random numbers drawn from `seeds`."""
@@ -149,12 +168,17 @@ class Dynamics:
 
     def _shake(self, seed: int) -> None:
         settings = self._settings
-        self._integrator.setTemperature(settings.hot_temperature_k)
+        self._heat(settings.hot_temperature_k)
         self._context.setVelocitiesToTemperature(settings.hot_temperature_k, seed)
         snapshot = self._stepped(settings.hot_steps)
-        self._integrator.setTemperature(settings.temperature_k)
+        self._heat(settings.temperature_k)
         if not self._good(snapshot):
             raise _explosion(snapshot.potential_kj_mol)
+
+    def _heat(self, temperature_k: float) -> None:
+        self._integrator.setTemperature(temperature_k)
+        for force in self._others:
+            self._context.setParameter(force.Temperature(), temperature_k)
 
     def _stepped(self, steps: int) -> Snapshot:
         try:

@@ -14,7 +14,7 @@ key                     what
 ``model``               iteration of the model that inference went by, or null
 ``trained_in``          iteration in which that model learned, earlier where a later training
                         diverged, or null
-``minimised``           whether a start with a clash had to be minimised
+``minimised``           whether a chosen frame had to be minimised, for a clash or an explosion
 ``iteration``,          whose frames they are
 ``simulation``
 ``seed``, ``draw``      the task's seed; which set of random numbers drawn from it, counted from 1

@@ -8,10 +8,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from stretto.apps.deepdrivemd.settings import Section
 
-__all__ = ["PLATFORMS", "SimulationSettings"]
-
-PLATFORMS = ("auto", "Reference", "CPU", "CUDA", "OpenCL")
-"""What `SimulationSettings.platform` may be."""
+__all__ = ["SimulationSettings"]
 
 
 class SimulationSettings(Section):
