@@ -12,7 +12,6 @@ H. Nymeyer, J. N. Onuchic, J. Mol. Biol. 298, 937, 2000.)
 
 from __future__ import annotations
 
-from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["CONTACT_NM", "atom_contacts", "native_fraction"]
 
 CONTACT_NM = 0.45
-"""Distance of heavy atoms below which they are in contact."""
+"""Distance below which two heavy atoms are in contact."""
 
 LEAST_SEPARATION = 4
 """Least difference of the numbers of two residues that may be in contact."""
@@ -49,11 +48,14 @@ def atom_contacts(
     residues
         Number of each atom's residue; numbers of residues of different chains are far apart.
     """
-    pairs = np.array(list(combinations(atoms.tolist(), 2)), dtype=np.int64).reshape(-1, 2)
-    first, second = pairs.T
-    apart = np.abs(residues[first] - residues[second]) >= LEAST_SEPARATION
-    pairs = pairs[apart]
-    return pairs[_lengths(positions_nm[np.newaxis], pairs)[0] < CONTACT_NM]
+    found = [np.empty((0, 2), dtype=np.int64)]
+    for number, first in enumerate(atoms):
+        others = atoms[number + 1 :]
+        apart = np.abs(residues[others] - residues[first]) >= LEAST_SEPARATION
+        near = np.linalg.norm(positions_nm[others] - positions_nm[first], axis=1) < CONTACT_NM
+        seconds = others[apart & near]
+        found.append(np.column_stack([np.full_like(seconds, first), seconds]))
+    return np.concatenate(found)
 
 
 def native_fraction(molecule: Molecule, positions_nm: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
 """From a structure of all atoms to one with hydrogens, solvent and forces.
 
 Whatever is drawn at random (places of hydrogens before they are minimised, places of ions) is drawn
-from the seed.  Water in a file is left out; explicit solvent is made anew.
+from the seed.  Water and ions of a file are left out; explicit solvent is made anew.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 from stretto import WorkflowError
 from stretto.apps.deepdrivemd.arguments import extra
 from stretto.apps.deepdrivemd.molecules.settings import SystemSettings
-from stretto.apps.deepdrivemd.molecules.structures import Structure, seeded
+from stretto.apps.deepdrivemd.molecules.structures import SOLVENT, Structure, seeded
 
-__all__ = ["forces_of", "system_of", "with_hydrogens", "with_solvent"]
+__all__ = ["check_residues", "forces_of", "system_of", "with_hydrogens", "with_solvent"]
 
 _BAROSTAT_K = 300.0
 """What a barostat is made with; a simulation sets its own temperature."""
@@ -43,14 +43,29 @@ def forces_of(settings: SystemSettings, folder: Path) -> tuple[Any, dict[str, st
         raise _wrong(f"neither OpenMM's nor a readable XML file: {error}", "force_field") from None
 
 
-def with_hydrogens(structure: Structure, settings: SystemSettings, *, seed: int) -> Structure:
-    """Return a structure without its water and with the hydrogens it lacked."""
+def with_hydrogens(
+    structure: Structure, settings: SystemSettings, *, seed: int, variants: Any = None
+) -> tuple[Structure, Any]:
+    """Return a structure without its water and ions and with the hydrogens it lacked.
+
+    Parameters
+    ----------
+    structure, settings, seed
+        Of the molecule.
+    variants
+        Forms of its residues, by OpenMM's names; by pH and surroundings if not given.
+
+    Returns
+    -------
+    tuple
+        The structure, and the variants that were used.
+    """
     modeller = structure.modeller()
-    modeller.deleteWater()
+    modeller.delete([one for one in structure.topology.residues() if one.name in SOLVENT])
     platform = extra("openmm").Platform.getPlatformByName("Reference")
     with seeded(seed):
-        modeller.addHydrogens(pH=settings.ph, platform=platform)
-    return Structure.of(modeller.topology, modeller.positions)
+        used = modeller.addHydrogens(pH=settings.ph, variants=variants, platform=platform)
+    return Structure.of(modeller.topology, modeller.positions), used
 
 
 def check_residues(structure: Structure, forces: Any, settings: SystemSettings) -> None:

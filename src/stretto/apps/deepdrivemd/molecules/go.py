@@ -11,7 +11,7 @@ torsions of the folded structure (index 0) the energy is, in units of epsilon,
 
 over all pairs of beads that are four or more apart along the chain.  (C. Clementi, H. Nymeyer,
 J. N. Onuchic, J. Mol. Biol. 298, 937, 2000.)  A pair is in contact where heavy atoms of its two
-residues are less than 0.45 nm apart in the folded structure; the source has its contacts from a
+residues are less than 0.6 nm apart in the folded structure; the source has its contacts from a
 program of its own.
 
 Pairs are computed as bonds, one by one: for 35 beads the Reference platform then makes 48,000 steps
@@ -23,6 +23,7 @@ Epsilon sets nothing but the scale of temperatures.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -30,13 +31,16 @@ from numpy.typing import NDArray
 
 from stretto import WorkflowError
 from stretto.apps.deepdrivemd.arguments import extra
-from stretto.apps.deepdrivemd.molecules.contacts import CONTACT_NM, LEAST_SEPARATION
+from stretto.apps.deepdrivemd.molecules.contacts import LEAST_SEPARATION
 from stretto.apps.deepdrivemd.molecules.structures import Structure
 
 __all__ = ["GoModel", "extended", "go_model", "unfolded"]
 
 EPSILON_KJ_MOL = 2.5
 """Depth of a contact."""
+
+CONTACT_NM = 0.6
+"""Distance below which two heavy atoms make their residues a contact."""
 
 HOT_K = 600.0
 HOT_STEPS = 20_000
@@ -47,7 +51,7 @@ _BOND = 100.0 * 100
 """Of epsilon / nm²."""
 _ANGLE = 20.0
 _TORSIONS = ((1, 1.0), (3, 0.5))
-_REPULSION_NM = 0.4
+_CORE_NM = 0.4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,9 +82,7 @@ def go_model(structure: Structure) -> GoModel:
         If it is not a single chain of residues that all have an alpha carbon, or has no contacts.
     """
     residues = [
-        residue
-        for residue in structure.topology.residues()
-        if any(atom.name == "CA" for atom in residue.atoms())
+        residue for residue in structure.topology.residues() if _alpha_carbon(residue) is not None
     ]
     if len({residue.chain.index for residue in residues}) != 1:
         raise WorkflowError(
@@ -144,6 +146,14 @@ def _contacts(positions_nm: NDArray[np.float64], residues: list[Any]) -> NDArray
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
+def _alpha_carbon(residue: Any) -> int | None:
+    for atom in residue.atoms():
+        # Calcium has that name, too.
+        if atom.name == "CA" and atom.element.symbol == "C":
+            return int(atom.index)
+    return None
+
+
 def _mass_da(residue: Any) -> float:
     dalton = extra("openmm.unit").dalton
     return float(sum(atom.element.mass.value_in_unit(dalton) for atom in residue.atoms()))
@@ -153,11 +163,10 @@ def _beads(positions_nm: NDArray[np.float64], residues: list[Any]) -> Structure:
     app = extra("openmm.app")
     topology = app.Topology()
     chain = topology.addChain(residues[0].chain.id)
-    carbons = []
     for residue in residues:
         bead = topology.addResidue(residue.name, chain, residue.id)
         topology.addAtom("CA", app.element.carbon, bead)
-        carbons.append(next(atom.index for atom in residue.atoms() if atom.name == "CA"))
+    carbons = np.array([_alpha_carbon(residue) for residue in residues])
     return Structure(topology, positions_nm[carbons])
 
 
@@ -178,7 +187,7 @@ def _chain(native_nm: NDArray[np.float64]) -> tuple[Any, ...]:
     bonds, angles = openmm.HarmonicBondForce(), openmm.HarmonicAngleForce()
     torsions = openmm.PeriodicTorsionForce()
     # OpenMM's harmonic forces are half of their constant times the square.
-    for i, (a, b) in enumerate(zip(native_nm, native_nm[1:], strict=False)):
+    for i, (a, b) in enumerate(pairwise(native_nm)):
         bonds.addBond(i, i + 1, float(np.linalg.norm(b - a)), 2 * _BOND * epsilon)
     for i in range(len(native_nm) - 2):
         angles.addAngle(i, i + 1, i + 2, _angle(*native_nm[i : i + 3]), 2 * _ANGLE * epsilon)
@@ -196,9 +205,9 @@ def _pairs(native_nm: NDArray[np.float64], contacts: NDArray[np.int64]) -> tuple
     attraction = openmm.CustomBondForce("epsilon * (5 * (r0 / r)^12 - 6 * (r0 / r)^10)")
     attraction.addGlobalParameter("epsilon", EPSILON_KJ_MOL)
     attraction.addPerBondParameter("r0")
-    repulsion = openmm.CustomBondForce("epsilon * (sigma / r)^12")
+    repulsion = openmm.CustomBondForce("epsilon * (core / r)^12")
     repulsion.addGlobalParameter("epsilon", EPSILON_KJ_MOL)
-    repulsion.addGlobalParameter("sigma", _REPULSION_NM)
+    repulsion.addGlobalParameter("core", _CORE_NM)
     native = {(int(i), int(j)) for i, j in contacts}
     for i in range(len(native_nm)):
         for j in range(i + LEAST_SEPARATION, len(native_nm)):

@@ -176,13 +176,17 @@ def _indices(atoms: Any) -> NDArray[np.int64]:
 
 
 def _pdb(path: Path) -> tuple[Any, NDArray[np.float64]]:
-    unit = extra("openmm.unit")
     # OpenMM leaves a file open that it opened itself and stumbled over.
-    with path.open() as file:
+    with path.open(encoding="utf-8") as file:
         pdb = extra("openmm.app").PDBFile(file)
-    positions = pdb.getPositions(asNumpy=True).value_in_unit(unit.nanometer)
+    nanometer = extra("openmm.unit").nanometer
+    positions = pdb.getPositions(asNumpy=True).value_in_unit(nanometer)
     return pdb.topology, np.array(positions, dtype=np.float64)
 
 
 def _system(path: Path) -> Any:
-    return extra("openmm").XmlSerializer.deserialize(path.read_text(encoding="utf-8"))
+    openmm = extra("openmm")
+    try:
+        return openmm.XmlSerializer.deserialize(path.read_text(encoding="utf-8"))
+    except openmm.OpenMMException as error:
+        raise StageError(f"{path}: the OpenMM that is installed cannot read it ({error})") from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ from stretto.apps.deepdrivemd.molecules.platforms import choose_platform, platfo
 from stretto.apps.deepdrivemd.molecules.settings import SystemSettings
 from stretto.apps.deepdrivemd.molecules.shipped import SHIPPED, shipped_file, shipped_structure
 from stretto.apps.deepdrivemd.molecules.structures import (
+    SOLVENT,
     Structure,
     built,
     read_pdb,
@@ -79,34 +81,12 @@ def prepare(
     parts = _Parts.of(settings, folder, seed)
     if (out / RECORD).exists():
         return _kept(out, parts)
+    made = _go(parts) if settings.representation == "go" else _all_atom(parts)
     out.mkdir(parents=True, exist_ok=True)
-    made = _go(parts) if settings.representation == "go" else _all_atom(parts, folder)
-    platform, start = _minimised(made)
-    openmm = extra("openmm")
-    texts = {
-        TOPOLOGY: written_pdb(start.structure),
-        SYSTEM: openmm.XmlSerializer.serialize(made.system),
-    }
+    for left_over in out.glob(".*.draft*"):
+        left_over.unlink()
     (out / REFERENCE).unlink(missing_ok=True)
-    if made.reference is not None:
-        texts[REFERENCE] = written_pdb(made.reference)
-    for name, text in texts.items():
-        _write(out / name, text)
-    record = Preparation(
-        source=parts.words,
-        settings=settings,
-        seed=seed,
-        inputs={**parts.inputs, **made.inputs},
-        versions={"openmm": openmm.version.short_version, "numpy": np.__version__},
-        platform=platform,
-        n_atoms=len(made.start.positions_nm),
-        n_solute_atoms=made.n_solute_atoms,
-        n_residues=made.start.topology.getNumResidues(),
-        potential_kj_mol=start.potential_kj_mol,
-        native_pairs=tuple((int(i), int(j)) for i, j in made.contacts),
-        files={name: sha256(out / name) for name in sorted(texts)},
-    )
-    _write(out / RECORD, record.text())
+    _written(out, parts, made)
     return load(out)
 
 
@@ -119,6 +99,7 @@ class _Parts:
     words: str
     structure: Structure
     reference: Structure | None
+    forces: Any
     inputs: Mapping[str, str]
 
     @classmethod
@@ -140,10 +121,12 @@ class _Parts:
                 )
             structure = read_pdb(path, key="molecule")
             inputs[name] = sha256(path)
-        reference = None
+        reference = forces = None
         if settings.representation == "all-atom":
             reference = _reference(settings, folder, structure, inputs)
-        return cls(settings, seed, words, structure, reference, inputs)
+            forces, theirs = forces_of(settings, folder)
+            inputs |= theirs
+        return cls(settings, seed, words, structure, reference, forces, inputs)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,13 +138,6 @@ class _Made:
     n_solute_atoms: int
     reference: Structure | None
     contacts: NDArray[np.int64]
-    inputs: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Start:
-    structure: Structure
-    potential_kj_mol: float
 
 
 def _reference(
@@ -191,9 +167,8 @@ def _kept(out: Path, parts: _Parts) -> Molecule:
         record = Preparation.read(out)
     except StageError as error:
         raise WorkflowError(f"{error}; remove {out} to prepare the molecule again") from None
-    theirs = {name: value for name, value in record.inputs.items() if name in parts.inputs}
-    same = record.settings == parts.settings and record.seed == parts.seed
-    if not same or theirs != parts.inputs:
+    found = (record.settings, record.seed, record.inputs)
+    if found != (parts.settings, parts.seed, parts.inputs):
         raise WorkflowError(
             f"{out} has a molecule that was prepared from other settings, another seed or another "
             "file; take another run directory, or remove it",
@@ -210,47 +185,57 @@ def _go(parts: _Parts) -> _Made:
     elif parts.settings.start == "unfolded":
         places = unfolded(model, seed=parts.seed)
     start = Structure(model.native.topology, places)
-    return _Made(model.system, start, len(places), model.native, model.contacts, {})
+    return _Made(model.system, start, len(places), model.native, model.contacts)
 
 
-def _all_atom(parts: _Parts, folder: Path) -> _Made:
-    settings, seed = parts.settings, parts.seed
-    forces, inputs = forces_of(settings, folder)
-    structure = parts.structure
+def _all_atom(parts: _Parts) -> _Made:
+    settings, seed, forces, structure = parts.settings, parts.seed, parts.forces, parts.structure
     if settings.start == "extended" and settings.sequence is None:
         structure = built(sequence_of(structure.topology, key="start"), seed=seed)
-    solute = start = with_hydrogens(structure, settings, seed=seed)
+    solute, variants = with_hydrogens(structure, settings, seed=seed)
     check_residues(solute, forces, settings)
-    if settings.solvent == "explicit":
-        start = with_solvent(solute, forces, settings, seed=seed)
     reference, contacts = None, np.empty((0, 2), dtype=np.int64)
     if parts.reference is not None:
-        whole = with_hydrogens(parts.reference, settings, seed=seed)
-        reference = _matched(solute, whole)
+        reference = _matched(solute, parts, variants)
         contacts = _contacts(reference)
+    start = solute
+    if settings.solvent == "explicit":
+        start = with_solvent(solute, forces, settings, seed=seed)
     system = system_of(start, forces, settings, seed=seed)
-    return _Made(system, start, len(solute.positions_nm), reference, contacts, inputs)
+    return _Made(system, start, len(solute.positions_nm), reference, contacts)
 
 
-def _matched(solute: Structure, reference: Structure) -> Structure:
+def _matched(solute: Structure, parts: _Parts, variants: Any) -> Structure:
     """Return the reference with the molecule's atoms in the molecule's order."""
-    places = {
-        _name(atom): reference.positions_nm[atom.index] for atom in reference.topology.atoms()
-    }
-    wanted = [(atom, _name(atom)) for atom in solute.topology.atoms()]
-    for atom, name in wanted:
-        if name not in places:
+    assert parts.reference is not None
+    ours = [one.name for one in solute.topology.residues()]
+    residues = parts.reference.topology.residues()
+    theirs = [one.name for one in residues if one.name not in SOLVENT]
+    if ours != theirs:
+        pairs = enumerate(zip_longest(ours, theirs, fillvalue="nothing"), start=1)
+        number, (our, their) = next((n, pair) for n, pair in pairs if pair[0] != pair[1])
+        raise _unlike(f"residue {number} is {their} in it, {our} in the molecule")
+    reference, _ = with_hydrogens(
+        parts.reference, parts.settings, seed=parts.seed, variants=variants
+    )
+    places = {_name(one): reference.positions_nm[one.index] for one in reference.topology.atoms()}
+    atoms = list(solute.topology.atoms())
+    for atom in atoms:
+        if _name(atom) not in places:
             residue = atom.residue
-            raise WorkflowError(
-                f"the reference has no atom {atom.name} in residue {residue.index + 1} "
-                f"({residue.name}); expected the same residues as in the molecule",
-                path=("system", "reference"),
-            )
-    return Structure(solute.topology, np.array([places[name] for _, name in wanted]))
+            raise _unlike(f"residue {residue.index + 1} ({residue.name}) lacks atom {atom.name}")
+    return Structure(solute.topology, np.array([places[_name(atom)] for atom in atoms]))
 
 
-def _name(atom: Any) -> tuple[int, str, str]:
-    return atom.residue.index, atom.residue.name, atom.name
+def _unlike(how: str) -> WorkflowError:
+    return WorkflowError(
+        f"expected a reference with the molecule's residues and heavy atoms; {how}",
+        path=("system", "reference"),
+    )
+
+
+def _name(atom: Any) -> tuple[int, str]:
+    return atom.residue.index, atom.name
 
 
 def _contacts(reference: Structure) -> NDArray[np.int64]:
@@ -262,7 +247,35 @@ def _contacts(reference: Structure) -> NDArray[np.int64]:
     return atom_contacts(reference.positions_nm, heavy, residues)
 
 
-def _minimised(made: _Made) -> tuple[str, _Start]:
+def _written(out: Path, parts: _Parts, made: _Made) -> None:
+    openmm = extra("openmm")
+    platform, start, potential_kj_mol = _minimised(made)
+    texts = {
+        TOPOLOGY: written_pdb(start),
+        SYSTEM: openmm.XmlSerializer.serialize(made.system),
+    }
+    if made.reference is not None:
+        texts[REFERENCE] = written_pdb(made.reference)
+    for name, text in texts.items():
+        _write(out / name, text)
+    record = Preparation(
+        source=parts.words,
+        settings=parts.settings,
+        seed=parts.seed,
+        inputs=parts.inputs,
+        versions={"openmm": openmm.version.short_version, "numpy": np.__version__},
+        platform=platform,
+        n_atoms=len(start.positions_nm),
+        n_solute_atoms=made.n_solute_atoms,
+        n_residues=start.topology.getNumResidues(),
+        potential_kj_mol=potential_kj_mol,
+        native_pairs=tuple((int(i), int(j)) for i, j in made.contacts),
+        files={name: sha256(out / name) for name in sorted(texts)},
+    )
+    _write(out / RECORD, record.text())
+
+
+def _minimised(made: _Made) -> tuple[str, Structure, float]:
     openmm, unit = extra("openmm"), extra("openmm.unit")
     name = choose_platform("auto", gpus=0, n_atoms=len(made.start.positions_nm))
     context = openmm.Context(
@@ -282,7 +295,7 @@ def _minimised(made: _Made) -> tuple[str, _Start]:
             "on one another",
             path=("system",),
         )
-    return name, _Start(structure, energy)
+    return name, structure, energy
 
 
 def _write(path: Path, text: str) -> None:

@@ -18,6 +18,9 @@ _DEFAULT_FORCES = {
     "vacuum": ("amber99sbildn.xml",),
 }
 
+_ALL_ATOM = ("solvent", "force_field", "ph", "constraints", "hydrogen_mass_da")
+_EXPLICIT = ("water", "padding_nm", "ionic_strength_m", "cutoff_nm", "pressure_bar")
+
 
 class SystemSettings(Section):
     """A molecule, its surroundings, and the forces on it."""
@@ -97,22 +100,25 @@ class SystemSettings(Section):
     ] = 1.0
 
     @model_validator(mode="after")
-    def _one_source(self) -> Self:
+    def _fits_together(self) -> Self:
         if self.molecule is not None and self.sequence is not None:
             raise ValueError("expected a molecule or a sequence, not both")
+        if self.representation == "go":
+            self._only_defaults(_ALL_ATOM, "representation: go")
+            if self.sequence is not None:
+                raise ValueError("a Gō model is made from a folded structure, not from a sequence")
+            if self.reference not in (None, "shipped"):
+                raise ValueError("the reference of a Gō model is the structure it is made from")
+        elif self.start == "unfolded":
+            raise ValueError("start: unfolded is for representation: go; take extended")
+        if self.solvent != "explicit":
+            self._only_defaults(_EXPLICIT, f"solvent: {self.solvent}")
         return self
 
-    @model_validator(mode="after")
-    def _fits_representation(self) -> Self:
-        if self.representation == "all-atom":
-            if self.start == "unfolded":
-                raise ValueError("start: unfolded is for representation: go; take extended")
-            return self
-        if self.sequence is not None:
-            raise ValueError("a Gō model is made from a folded structure, not from a sequence")
-        if self.reference not in (None, "shipped"):
-            raise ValueError("the reference of a Gō model is the structure it is made from")
-        return self
+    def _only_defaults(self, names: tuple[str, ...], where: str) -> None:
+        for name in names:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} means nothing with {where}; leave it out")
 
     @property
     def source(self) -> str:
