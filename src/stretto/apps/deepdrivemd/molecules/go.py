@@ -34,18 +34,13 @@ from stretto.apps.deepdrivemd.arguments import extra
 from stretto.apps.deepdrivemd.molecules.contacts import LEAST_SEPARATION
 from stretto.apps.deepdrivemd.molecules.structures import Structure
 
-__all__ = ["GoModel", "extended", "go_model", "unfolded"]
+__all__ = ["GoModel", "extended", "go_model"]
 
 EPSILON_KJ_MOL = 2.5
 """Depth of a contact."""
 
 CONTACT_NM = 0.6
 """Distance below which two heavy atoms make their residues a contact."""
-
-HOT_K = 600.0
-HOT_STEPS = 20_000
-HOT_STEP_PS = 0.01
-HOT_FRICTION_PER_PS = 1.0
 
 _BOND = 100.0 * 100
 """Of epsilon / nm²."""
@@ -110,26 +105,6 @@ def extended(native: Structure) -> NDArray[np.float64]:
         angle = _angle(*folded[number - 2 : number + 1])
         places.append(_trans(places[-3], places[-2], places[-1], length, angle))
     return np.array(places)
-
-
-def unfolded(model: GoModel, *, seed: int) -> NDArray[np.float64]:
-    """Return what 200 ps at 600 K, far above where it folds, leave of the folded beads."""
-    openmm, unit = extra("openmm"), extra("openmm.unit")
-    integrator = openmm.LangevinMiddleIntegrator(HOT_K, HOT_FRICTION_PER_PS, HOT_STEP_PS)
-    # OpenMM takes a seed of 0 for "choose one yourself".
-    noise, velocities = (int(draw) % (2**31 - 1) + 1 for draw in _draws(seed))
-    integrator.setRandomNumberSeed(noise)
-    platform = openmm.Platform.getPlatformByName("Reference")
-    context = openmm.Context(model.system, integrator, platform)
-    context.setPositions(model.native.positions_nm)
-    context.setVelocitiesToTemperature(HOT_K, velocities)
-    integrator.step(HOT_STEPS)
-    positions = context.getState(positions=True).getPositions(asNumpy=True)
-    return np.array(positions.value_in_unit(unit.nanometer), dtype=np.float64)
-
-
-def _draws(seed: int) -> list[int]:
-    return [int(draw) for draw in np.random.SeedSequence(seed).generate_state(2)]
 
 
 def _contacts(positions_nm: NDArray[np.float64], residues: list[Any]) -> NDArray[np.int64]:

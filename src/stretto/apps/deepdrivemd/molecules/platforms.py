@@ -4,11 +4,15 @@ A task that was given a GPU takes CUDA, or OpenCL where that is all there is.  W
 choice is between Reference, plain code that costs the square of the atoms, and CPU, whose neighbour
 lists and threads have a price of their own with every step.  Steps a CPU-second, one thread:
 
-=================================  =====  =========  =====
-molecule                           atoms  Reference    CPU
-=================================  =====  =========  =====
-alanine dipeptide, implicit           22     14,900  4,400
-=================================  =====  =========  =====
+===========================================  =====  =========  ======
+molecule                                     atoms  Reference     CPU
+===========================================  =====  =========  ======
+alanine dipeptide, implicit solvent             22     28,400   7,100
+HP35, Gō model                                  35     53,900  12,000
+AAAAA, implicit solvent                         53      5,600   4,700
+CLN025, implicit solvent                       166        590   1,160
+HP35, implicit solvent                         582         52     122
+===========================================  =====  =========  ======
 
 The platforms of a processor repeat a computation to the bit, CPU only with ``DeterministicForces``.
 """
@@ -25,7 +29,7 @@ __all__ = ["PLATFORMS", "available_platforms", "choose_platform", "platform_prop
 PLATFORMS = ("auto", "Reference", "CPU", "CUDA", "OpenCL")
 """What may be asked for."""
 
-MOST_REFERENCE_ATOMS = 100
+MOST_REFERENCE_ATOMS = 60
 """The most atoms for which Reference is chosen over CPU."""
 
 _ON_GPU = ("CUDA", "OpenCL")

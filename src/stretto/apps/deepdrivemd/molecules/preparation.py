@@ -27,7 +27,7 @@ from stretto.apps.deepdrivemd.molecules.forces import (
     with_hydrogens,
     with_solvent,
 )
-from stretto.apps.deepdrivemd.molecules.go import extended, go_model, unfolded
+from stretto.apps.deepdrivemd.molecules.go import extended, go_model
 from stretto.apps.deepdrivemd.molecules.molecule import (
     RECORD,
     REFERENCE,
@@ -182,8 +182,6 @@ def _go(parts: _Parts) -> _Made:
     places = model.native.positions_nm
     if parts.settings.start == "extended":
         places = extended(model.native)
-    elif parts.settings.start == "unfolded":
-        places = unfolded(model, seed=parts.seed)
     start = Structure(model.native.topology, places)
     return _Made(model.system, start, len(places), model.native, model.contacts)
 

@@ -45,10 +45,10 @@ class SystemSettings(Section):
         Field(description="All atoms, or a bead a residue that is drawn to its place (Gō model)."),
     ] = "all-atom"
     start: Annotated[
-        Literal["structure", "extended", "unfolded"],
+        Literal["structure", "extended"],
         Field(
-            description="Begin with the structure as given, with the chain stretched out, or (Gō "
-            "model) with what heat has left of the structure."
+            description="Begin with the structure as given, or with its chain stretched out, and "
+            "so unfolded."
         ),
     ] = "structure"
     reference: Annotated[
@@ -109,8 +109,6 @@ class SystemSettings(Section):
                 raise ValueError("a Gō model is made from a folded structure, not from a sequence")
             if self.reference not in (None, "shipped"):
                 raise ValueError("the reference of a Gō model is the structure it is made from")
-        elif self.start == "unfolded":
-            raise ValueError("start: unfolded is for representation: go; take extended")
         if self.solvent != "explicit":
             self._only_defaults(_EXPLICIT, f"solvent: {self.solvent}")
         return self

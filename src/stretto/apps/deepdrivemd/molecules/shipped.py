@@ -36,6 +36,7 @@ class Shipped:
 
 SHIPPED = {
     "alanine-dipeptide": Shipped("alanine dipeptide (ACE-ALA-NME), made for this project", False),
+    "cln025": Shipped("CLN025 (YYDPETGTWY), built stretched out for this project", False),
     "hp35": Shipped("villin headpiece HP35 N68H, out of OpenMM's app/data/test.pdb", True),
 }
 """By name."""
