@@ -14,10 +14,26 @@ J. N. Onuchic, J. Mol. Biol. 298, 937, 2000.)  A pair is in contact where heavy 
 residues are less than 0.6 nm apart in the folded structure; the source has its contacts from a
 program of its own.
 
-Pairs are computed as bonds, one by one: for 35 beads the Reference platform then makes 48,000 steps
-a CPU-second, against 15,000 with OpenMM's force between all particles.
+Pairs are computed as bonds, one by one: for 35 beads the Reference platform then makes about 50,000
+steps a CPU-second, against 15,000 with OpenMM's force between all particles.
 
-Epsilon sets nothing but the scale of temperatures.
+Epsilon sets nothing but the scale of temperatures.  HP35 has 84 contacts.  With 2.5 kJ/mol, steps
+of 15 fs and a friction of 1 / ps its heat capacity was largest near 345 K (600,000 steps at each of
+twelve temperatures from 255 K to 380 K), where the mean of Q (see `contacts`) was 0.61, and 3 % of
+the frames had a Q above 0.85.  From the chain stretched out (`extended`; what differs from run to
+run is the seed), to the first frame with a Q above 0.85, looked at every 250 or 500 steps:
+
+=====  ====  ===================  =====================  ===========================
+T [K]  runs  median, steps        least and most         8 at once, steps of all
+=====  ====  ===================  =====================  ===========================
+315      10               25,750      17,500 to  76,500
+330      10               30,625      17,250 to 110,500
+345      10               47,500      18,500 to  63,250
+360      24              105,500      24,500 to 307,500  196,000, 292,000, 332,000
+=====  ====  ===================  =====================  ===========================
+
+Below 345 K the chain slides down into its fold, and most of the time is that of its collapse; at
+360 K it waits for a chance, which is what steering can make a difference to.
 """
 
 from __future__ import annotations
