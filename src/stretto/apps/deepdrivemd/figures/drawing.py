@@ -24,7 +24,12 @@ _PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#
 _LINES = ("-", "--", "-.", ":")
 _NEUTRAL, _PALE = "#8a8f98", "#d5d9df"
 _MARK = "#d55e00"
-_WIDTH_IN = 10.4
+_WIDTH_IN = 10.8
+_PANEL_IN, _BAR_IN = 2.45, 1.0
+_COLUMNS = 4
+_MOST_WORDS = 7
+"""Iterations above whose loss curves there is room for more than a number."""
+_MOST_NUMBERS = 40
 _STYLE = {
     "axes.axisbelow": True,
     "axes.edgecolor": "#5b6470",
@@ -55,8 +60,10 @@ _TITLES = {
 }
 _PS = ((1.0, "ps"), (1e3, "ns"), (1e6, "µs"), (1e9, "ms"))
 _SECONDS = ((1.0, "s"), (60.0, "min"), (3600.0, "h"), (86400.0, "d"))
-_MOST_AGES = 5
-"""Ages that have a colour of their own; all older ones share the last."""
+_AGES = ("#0072b2", "#56b4e9", "#e69f00", "#d55e00", "#882255")
+"""Colours of models by age; all older ones share the last."""
+_LAST = 1_000_000
+"""Place in a legend behind all ages."""
 
 
 def draw_progress(found: Mapping[str, Progress]) -> str | None:
@@ -107,21 +114,31 @@ def draw_densities(found: Sequence[Density], *, kind: str) -> str | None:
     """
     if not found:
         return None
-    columns = 4
+    columns = min(_COLUMNS, len(found))
     rows = -(-len(found) // columns)
 
     def drawn(figure: Any) -> None:
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
         images = [_draw_density(axes, one) for axes, one in zip(grid, found, strict=False)]
-        for axes in grid[len(found) :]:
-            axes.set_axis_off()
+        for number, axes in enumerate(grid):
+            if number >= len(found):
+                axes.set_axis_off()
+            elif found[number].torsions:
+                # Axes that are all alike are labelled where nothing stands below, or to the left.
+                axes.tick_params(labelleft=number % columns == 0)
+                axes.tick_params(labelbottom=number + columns >= len(found))
+            if number % columns:
+                axes.set_ylabel("")
+            if number + columns < len(found):
+                axes.set_xlabel("")
         most = max(image.norm.vmax for image in images)
         for image in images:
             image.norm.vmax = most
-        bar = figure.colorbar(images[-1], ax=grid.tolist(), shrink=0.8, pad=0.01, aspect=30)
+        shown = grid[: len(found)].tolist()
+        bar = figure.colorbar(images[-1], ax=shown, shrink=0.9, pad=0.02, aspect=25, format=_plain)
         bar.set_label(f"{kind} in a cell")
 
-    return _svg(drawn, 0.4 + 2.35 * rows)
+    return _svg(drawn, 0.3 + _PANEL_IN * rows, _BAR_IN + _PANEL_IN * columns)
 
 
 def draw_losses(found: Mapping[int, Learning]) -> str | None:
@@ -143,14 +160,15 @@ def draw_losses(found: Mapping[int, Learning]) -> str | None:
                 _draw_loss(axes, one, begin)
                 least = min(least, *one.loss.training, *(one.loss.validation or (np.inf,)))
             axes.axvline(begin, color=_NEUTRAL, lw=0.8)
-            words = f" iteration {iteration}\n {_parentage(one)}"
-            axes.text(
-                begin, 1.0, words, transform=axes.get_xaxis_transform(), va="bottom", fontsize=8
-            )
+            words = _above(iteration, one, len(learnt))
+            place = axes.get_xaxis_transform()
+            axes.text(begin, 1.01, words, transform=place, va="bottom", fontsize=8)
             begin = end
         axes.set_xlim(0, begin)
         if least > 0:
             axes.set_yscale("log")
+            axes.yaxis.set_major_formatter(_plain)
+            axes.yaxis.set_minor_formatter(_few)
         axes.set_xlabel("updates of the weights, all iterations")
         axes.set_ylabel("loss")
         axes.legend(
@@ -159,6 +177,9 @@ def draw_losses(found: Mapping[int, Learning]) -> str | None:
                 _line(1, "validation, frames never learnt from"),
             ],
             loc="upper right",
+            frameon=True,
+            framealpha=1,
+            edgecolor="none",
         )
 
     return _svg(drawn, 3.2)
@@ -174,7 +195,7 @@ def draw_ages(found: Mapping[str, Sequence[Ages]]) -> str | None:
 
     def drawn(figure: Any) -> None:
         grid = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
-        kinds: dict[str, Any] = {}
+        kinds: dict[tuple[int, str], Any] = {}
         for axes, (name, own) in zip(grid, shown.items(), strict=False):
             kinds |= _draw_ages(axes, own)
             axes.set_title(name)
@@ -182,21 +203,31 @@ def draw_ages(found: Mapping[str, Sequence[Ages]]) -> str | None:
             axes.set_axis_off()
         for axes in grid[::columns]:
             axes.set_ylabel("simulations")
-        ordered = [kinds[name] for name in sorted(kinds)]
+        ordered = [kinds[key] for key in sorted(kinds)]
         figure.legend(handles=ordered, loc="outside upper left", ncols=min(4, len(ordered)))
 
     return _svg(drawn, 0.6 + 2.2 * rows)
 
 
-def _svg(draw: Callable[[Any], None], height_in: float) -> str:
+def _svg(draw: Callable[[Any], None], height_in: float, width_in: float = _WIDTH_IN) -> str:
     with extra("matplotlib").rc_context(_STYLE):
-        size = (_WIDTH_IN, height_in)
+        size = (width_in, height_in)
         figure = extra("matplotlib.figure").Figure(figsize=size, layout="constrained", dpi=150)
         extra("matplotlib.backends.backend_svg").FigureCanvasSVG(figure)
         draw(figure)
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None})
     return text.getvalue()
+
+
+def _plain(value: float, _: int | None = None) -> str:
+    """Return a tick's label; on logarithmic axes too without powers."""
+    return f"{value:g}"
+
+
+def _few(value: float, _: int | None = None) -> str:
+    """Return the label of a tick between powers of ten: of 2 and 5 only, or they would touch."""
+    return f"{value:g}" if f"{value:e}"[0] in "25" else ""
 
 
 def _line(number: int, label: str) -> Any:
@@ -265,11 +296,11 @@ def _draw_density(axes: Any, density: Density) -> Any:
     axes.scatter(*density.chosen.T, s=34, marker="X", c=_MARK, edgecolors="white", linewidths=0.8)
     axes.set_title(f"iteration {density.iteration}")
     if density.torsions:
-        ticks = (-180, -90, 0, 90, 180)
+        ticks = (-120, 0, 120)
         axes.set(xticks=ticks, yticks=ticks, xlabel="φ (degrees)", ylabel="ψ (degrees)")
     else:
         axes.set(xlabel="first component", ylabel="second component")
-    axes.label_outer()
+    axes.set_box_aspect(1)
     return image
 
 
@@ -281,34 +312,41 @@ def _draw_loss(axes: Any, learnt: Learning, begin: float) -> None:
             axes.plot(times, values, **_look(number))
 
 
+def _above(iteration: int, learnt: Learning, n_iterations: int) -> str:
+    """Return what stands above a loss curve: less, the less room there is."""
+    if n_iterations <= _MOST_WORDS:
+        return f" iteration {iteration}\n {_parentage(learnt)}"
+    if learnt.fell_back or (learnt.parent is None and iteration):
+        return f" {iteration}\n {_parentage(learnt)}"
+    return f" {iteration}" if iteration % -(-n_iterations // _MOST_NUMBERS) == 0 else ""
+
+
 def _parentage(learnt: Learning) -> str:
     if learnt.fell_back:
         return f"fell back on model {learnt.trained_in}"
     return "begun anew" if learnt.parent is None else f"goes on from model {learnt.parent}"
 
 
-def _draw_ages(axes: Any, found: Sequence[Ages]) -> dict[str, Any]:
-    """Draw a bar an iteration and return what is in it, by what legends say."""
-    ramp = extra("matplotlib").colormaps["cividis"]
-    layers: dict[str, tuple[Any, list[int]]] = {}
-    oldest = max((age for one in found for age in one.by_age), default=-1)
-    for age in range(min(0, *(age for one in found for age in one.by_age), 0), oldest + 1):
+def _draw_ages(axes: Any, found: Sequence[Ages]) -> dict[tuple[int, str], Any]:
+    """Draw a bar an iteration and return what is in it, by place and words of the legend."""
+    layers: dict[tuple[int, str], tuple[Any, list[int]]] = {}
+    for age in sorted({age for one in found for age in one.by_age}):
         words = f"model {age} iteration{'' if age == 1 else 's'} old"
-        colour = ramp(min(max(age, 0), _MOST_AGES) / _MOST_AGES)
-        layers[words] = (colour, [one.by_age.get(age, 0) for one in found])
-    layers["no model: drawn, or went on"] = (_NEUTRAL, [one.without_model for one in found])
-    layers["no choice: began with the structure"] = (_PALE, [one.not_chosen for one in found])
+        colour = _AGES[min(max(age, 0), len(_AGES) - 1)]
+        layers[age, words] = (colour, [one.by_age.get(age, 0) for one in found])
+    words = "chosen without a model"
+    layers[_LAST, words] = (_NEUTRAL, [one.without_model for one in found])
+    words = "the structure, not chosen"
+    layers[_LAST + 1, words] = (_PALE, [one.not_chosen for one in found])
+    places = [one.iteration for one in found]
     base = np.zeros(len(found))
     handles = {}
-    for words, (colour, heights) in layers.items():
+    for key, (colour, heights) in layers.items():
         if any(heights):
-            bars = axes.bar(
-                [one.iteration for one in found], heights, bottom=base, color=colour, label=words
-            )
-            handles[words] = bars
+            handles[key] = axes.bar(places, heights, 0.6, base, color=colour, label=key[1])
             base += heights
     axes.set_xlabel("iteration")
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.get_major_locator().set_params(integer=True)
     axes.grid(visible=False, axis="x")
     return handles

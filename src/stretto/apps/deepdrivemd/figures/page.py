@@ -69,7 +69,7 @@ def write_page(run_dirs: Sequence[Path], path: Path) -> Path:
     }
     others = [name for name in names if name not in shown]
     space = cells.space_of(list(shown.values()))
-    engine, unread = _engine_reports(runs)
+    engine, unread = _engine_reports(names, runs)
     source = resources.files(__package__).joinpath("page.html.j2").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters.update(time=_time, simulated=_simulated, number=_number, share=_share)
@@ -103,23 +103,28 @@ def _section(name: str, run: RunFiles) -> dict[str, Any]:
     }
 
 
-def _engine_reports(runs: Sequence[RunFiles]) -> tuple[list[str], list[str]]:
-    """Return the engine's report of those runs that can be compared, and what cannot be read."""
-    groups: dict[tuple[object, ...], list[RunFiles]] = {}
-    for run in runs:
+def _engine_reports(
+    names: Sequence[str], runs: Sequence[RunFiles]
+) -> tuple[list[tuple[str, str]], list[str]]:
+    """Return the engine's reports, whose each is first, and what could not be read.
+
+    Runs whose task sets differ, or their molecule, would be no comparison and have reports apart.
+    """
+    groups: dict[tuple[object, ...], list[tuple[str, Path]]] = {}
+    for name, run in zip(names, runs, strict=True):
         if run.trace is not None:
             sets = tuple((one.name, one.tasks) for one in run.trace.workflow.task_sets)
-            groups.setdefault((run.molecule, sets), []).append(run)
+            groups.setdefault((run.molecule, sets), []).append((name, run.folder))
     pages, unread = [], []
     with tempfile.TemporaryDirectory(prefix="stretto-report-") as folder:
         for group in groups.values():
             output = Path(folder) / "report.html"
             try:
-                report_of(*(run.folder for run in group), output=output)
+                report_of(*(folder for _, folder in group), output=output)
             except StrettoError as error:
                 unread.append(str(error))
                 continue
-            pages.append(output.read_text("utf-8"))
+            pages.append(("; ".join(name for name, _ in group), output.read_text("utf-8")))
     return pages, unread
 
 
