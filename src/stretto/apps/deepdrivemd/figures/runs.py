@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, FiniteFloat
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt, model_validator
 
 from stretto import StrettoError, Trace, read_trace, simulate
 from stretto.apps.deepdrivemd.blocks import Block
@@ -45,6 +45,22 @@ class _Read(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class _Loop(_Read):
+    mode: str = UNKNOWN
+    first: int = 0
+
+
+class _Inference(_Read):
+    strategy: str = UNKNOWN
+
+
+class _Configuration(_Read):
+    """What is looked at of the configuration."""
+
+    loop: _Loop = _Loop()
+    inference: _Inference = _Inference()
+
+
 class _Remade(_Read):
     iteration: int
     block: int
@@ -53,9 +69,16 @@ class _Remade(_Read):
 class Losses(_Read):
     """Loss after so many updates; `validation` is empty where no frame was held out."""
 
-    updates: tuple[int, ...]
+    updates: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
     training: tuple[FiniteFloat, ...]
     validation: tuple[FiniteFloat, ...] = ()
+
+    @model_validator(mode="after")
+    def _a_value_a_point(self) -> Self:
+        lengths = {len(self.training), len(self.validation) or len(self.training)}
+        if lengths != {len(self.updates)}:
+            raise ValueError(f"expected {len(self.updates)} values of each loss")
+        return self
 
 
 class Learning(_Read):
@@ -161,7 +184,8 @@ class _Reading:
         self.problems: list[str] = []
 
     def run(self) -> RunFiles:
-        configuration = self._tried(_configuration, configuration_file(self.folder)) or {}
+        path = configuration_file(self.folder)
+        configuration = self._tried(_configuration, path) or _Configuration()
         trace = self._tried(read_trace, self.folder / JOURNAL)
         records = self._of_simulations()
         models = self._by_iteration(loss_file, lambda path: read_model(Learning, path))
@@ -171,16 +195,15 @@ class _Reading:
         seen = _joined(blocks)
         missing = tuple(chain.from_iterable(one.missing for one in blocks))
         self._note_left_out(records, choices, seen, missing)
-        loop, inference = (configuration.get(key) or {} for key in ("loop", "inference"))
         strategies = [choices[one].strategy for one in sorted(choices)][-1:]
         source, molecule = self._molecule()
         return RunFiles(
             folder=self.folder,
             trace=trace,
             predicted_us=None if trace is None else _predicted_us(trace),
-            mode=str(loop.get("mode", UNKNOWN) if trace is None else trace.mode),
-            strategy=str(next(filter(None, strategies), inference.get("strategy", UNKNOWN))),
-            first=int(loop.get("first", 0)),
+            mode=configuration.loop.mode if trace is None else trace.mode,
+            strategy=next(filter(None, strategies), configuration.inference.strategy),
+            first=configuration.loop.first,
             source=source,
             molecule=molecule,
             seen=seen,
@@ -277,24 +300,22 @@ class _Reading:
         folder = system_folder(self.folder)
         system = self._tried(_json, folder / "system.json") or {}
         atoms = self._tried(_atoms, folder / "topology.pdb")
+        source = system.get("source")
+        source = source if isinstance(source, str) else None
         if atoms is None:
-            return system.get("source"), None
+            return source, None
         n_atoms = system.get("n_solute_atoms")
         text = " ".join(atoms[: n_atoms if isinstance(n_atoms, int) else None])
-        return system.get("source"), hashlib.sha256(text.encode()).hexdigest()
+        return source, hashlib.sha256(text.encode()).hexdigest()
 
 
-def _configuration(path: Path) -> dict[str, Any]:
+def _configuration(path: Path) -> _Configuration:
     try:
-        found = yaml.safe_load(path.read_text("utf-8"))
+        return _Configuration.model_validate(yaml.safe_load(path.read_text("utf-8")))
     except FileNotFoundError:
         raise StageError(f"{path}: no such file") from None
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise StageError(f"{path}: damaged or unreadable ({error})") from None
-    sections = [] if not isinstance(found, dict) else [found.get("loop"), found.get("inference")]
-    if not isinstance(found, dict) or not all(isinstance(one, dict | None) for one in sections):
-        raise StageError(f"{path}: expected a configuration with its sections")
-    return found
 
 
 def _json(path: Path) -> dict[str, Any]:
