@@ -25,7 +25,9 @@ _LINES = ("-", "--", "-.", ":")
 _NEUTRAL, _PALE = "#8a8f98", "#d5d9df"
 _MARK = "#d55e00"
 _WIDTH_IN = 10.8
-_PANEL_IN, _BAR_IN = 2.45, 1.0
+_PANEL_IN, _MARGIN_IN = 2.45, 1.2
+_TICKS_IN = 0.2
+"""Width of the numbers along an axis, where each panel has its own."""
 _COLUMNS = 4
 _MOST_WORDS = 7
 """Iterations above whose loss curves there is room for more than a number."""
@@ -138,7 +140,8 @@ def draw_densities(found: Sequence[Density], *, kind: str) -> str | None:
         bar = figure.colorbar(images[-1], ax=shown, shrink=0.9, pad=0.02, aspect=25, format=_plain)
         bar.set_label(f"{kind} in a cell")
 
-    return _svg(drawn, 0.3 + _PANEL_IN * rows, _BAR_IN + _PANEL_IN * columns)
+    width_in = _PANEL_IN + (0 if found[0].torsions else _TICKS_IN)
+    return _svg(drawn, 0.3 + _PANEL_IN * rows, _MARGIN_IN + width_in * columns)
 
 
 def draw_losses(found: Mapping[int, Learning]) -> str | None:
@@ -290,17 +293,20 @@ def _draw_density(axes: Any, density: Density) -> Any:
         extent=(x_edges[0], x_edges[-1], y_edges[0], y_edges[-1]),
         aspect="auto",
         interpolation="nearest",
+        zorder=1,
         cmap="cividis",
         norm=extra("matplotlib.colors").LogNorm(1, max(2, counts.max())),
     )
-    axes.scatter(*density.chosen.T, s=34, marker="X", c=_MARK, edgecolors="white", linewidths=0.8)
+    axes.scatter(
+        *density.chosen.T, s=34, marker="X", c=_MARK, edgecolors="white", linewidths=0.8, zorder=2
+    )
     axes.set_title(f"iteration {density.iteration}")
     if density.torsions:
         ticks = (-120, 0, 120)
         axes.set(xticks=ticks, yticks=ticks, xlabel="φ (degrees)", ylabel="ψ (degrees)")
     else:
         axes.set(xlabel="first component", ylabel="second component")
-    axes.set_box_aspect(1)
+        axes.locator_params(nbins=4)
     return image
 
 

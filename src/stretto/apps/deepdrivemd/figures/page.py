@@ -74,7 +74,8 @@ def write_page(run_dirs: Sequence[Path], path: Path) -> Path:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters.update(time=_time, simulated=_simulated, number=_number, share=_share)
     text = environment.from_string(source).render(
-        title=_title(runs),
+        title=_title(runs[0].source),
+        source=runs[0].source,
         rows=[summary(run, name) for name, run in zip(names, runs, strict=True)],
         problems=[problem for run in runs for problem in run.problems] + unread,
         others=others,
@@ -128,9 +129,9 @@ def _engine_reports(
     return pages, unread
 
 
-def _title(runs: Sequence[RunFiles]) -> str:
-    source = runs[0].source
-    return f"DeepDriveMD: {source}" if source else "DeepDriveMD"
+def _title(source: str | None) -> str:
+    """Return the heading; where a structure is from follows its name after a comma."""
+    return f"DeepDriveMD: {source.partition(',')[0]}" if source else "DeepDriveMD"
 
 
 def _image(svg: str | None) -> str | None:
