@@ -195,11 +195,14 @@ def test_it_reads_back_as_it_was_written(tmp_path: Path) -> None:
     assert "# Filters of the convolutions" in path.read_text(encoding="utf-8")
 
 
-def test_without_a_folder_it_means_that_of_its_file(tmp_path: Path) -> None:
+def test_a_brief_text_means_the_same_in_the_folder_of_its_file(tmp_path: Path) -> None:
     path = tmp_path / "deepdrivemd.yaml"
-    text = configuration_text(parse_configuration(SMALL), folder=False)
+    given = parse_configuration(SMALL, folder=tmp_path)
+    text = configuration_text(given, brief=True)
     path.write_text(text, encoding="utf-8")
-    assert read_configuration(path).folder == str(tmp_path)
+    assert read_configuration(path) == given
+    assert "failures: 20%" in text
+    assert "command" not in text
 
 
 @pytest.mark.parametrize("data", [b"\xff\xfe", b"#" * (1024 * 1024 + 1)])

@@ -30,12 +30,21 @@ from stretto.apps.deepdrivemd.places import (
     system_folder,
 )
 
-__all__ = ["Observer", "begun", "configuration_of", "continue_run", "continued", "resume", "run"]
+__all__ = [
+    "Observer",
+    "begun",
+    "configuration_of",
+    "continued",
+    "has_run",
+    "resume",
+    "run",
+    "share_molecule",
+]
 
 Observer = Callable[[int, Sequence[Any]], None]
 """Called after each round of a run with its time in microseconds and its events."""
 
-JOURNAL = "journal.jsonl"
+_JOURNAL = "journal.jsonl"
 
 
 def run(
@@ -43,6 +52,8 @@ def run(
     *,
     run_dir: str | Path | None = None,
     workflow: Workflow | None = None,
+    walltime: float | None = None,
+    overrun: bool = False,
     observe: Observer | None = None,
 ) -> Run:
     """Run a loop and return when it has ended, failed for good or been stopped.
@@ -56,6 +67,9 @@ def run(
         the molecule in it, but not with a run.
     workflow
         The configuration as a workflow where it is to have other durations than its own.
+    walltime, overrun
+        Seconds that are left of an allocation, and whether to begin what may not end in them; see
+        `stretto.run`.
     observe
         Called after each round.
 
@@ -74,12 +88,22 @@ def run(
         mode=loop.mode,
         run_dir=directory,
         seed=loop.seed,
+        walltime=walltime,
+        overrun=overrun,
         observe=observe,
     )
 
 
-def resume(run_dir: str | Path, *, observe: Observer | None = None) -> Run:
+def resume(
+    run_dir: str | Path,
+    *,
+    walltime: float | None = None,
+    overrun: bool = False,
+    observe: Observer | None = None,
+) -> Run:
     """Go on with a run that was stopped, killed or had failed, wherever that was.
+
+    `walltime`, `overrun` and `observe` are as in `run`.
 
     Raises
     ------
@@ -90,21 +114,11 @@ def resume(run_dir: str | Path, *, observe: Observer | None = None) -> Run:
     """
     directory = Path(run_dir)
     configuration = configuration_of(directory)
-    if not (directory / JOURNAL).exists():
-        return run(configuration, run_dir=directory, observe=observe)
-    return stretto.resume(directory, observe=observe)
-
-
-def continue_run(
-    old: str | Path,
-    *,
-    iterations: int,
-    run_dir: str | Path | None = None,
-    observe: Observer | None = None,
-) -> Run:
-    """Turn the loop of a run so many times more, in a directory of its own; see `continued`."""
-    configuration, directory = continued(old, iterations=iterations, run_dir=run_dir)
-    return run(configuration, run_dir=directory, observe=observe)
+    if not has_run(directory):
+        return run(
+            configuration, run_dir=directory, walltime=walltime, overrun=overrun, observe=observe
+        )
+    return stretto.resume(directory, walltime=walltime, overrun=overrun, observe=observe)
 
 
 def continued(
@@ -187,6 +201,11 @@ def configuration_of(run_dir: str | Path) -> Configuration:
     return read_configuration(path)
 
 
+def has_run(run_dir: str | Path) -> bool:
+    """Return whether the engine has begun in a directory."""
+    return (Path(run_dir) / _JOURNAL).exists()
+
+
 def share_molecule(run_dir: Path, directory: Path) -> None:
     """Give the molecule of one run to another one that is to begin."""
     _link(system_folder(run_dir), system_folder(directory))
@@ -194,7 +213,7 @@ def share_molecule(run_dir: Path, directory: Path) -> None:
 
 def _directory(configuration: Configuration, run_dir: str | Path | None) -> Path:
     directory = _fresh(configuration.loop.name) if run_dir is None else Path(run_dir).absolute()
-    if (directory / JOURNAL).exists():
+    if has_run(directory):
         raise WorkflowError(
             f"there is a run already; stretto deepdrivemd resume {directory} goes on with it, "
             f"stretto deepdrivemd continue {directory} in another directory",

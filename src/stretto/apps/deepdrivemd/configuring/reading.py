@@ -24,6 +24,19 @@ __all__ = [
     "write_configuration",
 ]
 
+_RARE = (
+    "arguments",
+    "command",
+    "duration",
+    "environment",
+    "expected",
+    "failures",
+    "first",
+    "function",
+    "memory",
+    "timeout",
+)
+"""Keys that a brief text does without."""
 _WIDTH = 100
 _COLUMN = 34
 """Where comments begin, if what is before them is shorter."""
@@ -58,30 +71,33 @@ def write_configuration(configuration: Configuration, path: Path) -> None:
         draft.write_text(configuration_text(configuration), encoding="utf-8")
 
 
-def configuration_text(configuration: Configuration, *, folder: bool = True) -> str:
+def configuration_text(configuration: Configuration, *, brief: bool = False) -> str:
     """Return a configuration as YAML that reads back as the same, each key with what it means.
 
     Parameters
     ----------
-    folder
-        Whether to say where files are looked up; without it that is the folder of the file.
+    brief
+        Whether to leave out keys that few need, where they have their defaults, and where files are
+        looked up, which then is the folder of the file.
     """
     lines: list[str] = []
     for name, field in Configuration.model_fields.items():
         value = getattr(configuration, name)
         if isinstance(value, BaseModel):
-            lines += [f"# {field.description}", f"{name}:", *_lines(value, 1), ""]
-        elif folder:
+            lines += [f"# {field.description}", f"{name}:", *_lines(value, 1, brief), ""]
+        elif not brief:
             lines += [*_line(name, value, field.description, 0), ""]
     return "\n".join(lines[:-1]) + "\n"
 
 
-def _lines(section: BaseModel, depth: int) -> Iterator[str]:
+def _lines(section: BaseModel, depth: int, brief: bool) -> Iterator[str]:
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
+        if brief and name in _RARE and value == field.default:
+            continue
         if isinstance(value, BaseModel):
             yield f"{'  ' * depth}{name}:"
-            yield from _lines(value, depth + 1)
+            yield from _lines(value, depth + 1, brief)
         else:
             plain = section.model_dump(mode="json", include={name})[name]
             yield from _line(name, plain, field.description, depth)
