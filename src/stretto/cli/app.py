@@ -13,9 +13,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from stretto.analysis import budgets_used, freshness, utilisation
-from stretto.cli import planning_commands, records_commands
-from stretto.cli.exits import Exit, exit_of
+from stretto.cli import deepdrivemd_commands, planning_commands, records_commands
+from stretto.cli.endings import end, print_summaries, summary_of
+from stretto.cli.exits import Exit
 from stretto.cli.graph_view import GraphFormat, graph_text
 from stretto.cli.inputs import PAPER, about, calibrated, print_json, workflow_of
 from stretto.cli.options import (
@@ -36,17 +36,17 @@ from stretto.cli.orders import order_named
 from stretto.cli.progress import shown
 from stretto.cli.remaining import walltime_left
 from stretto.cli.state_view import run_replayed, state_to_json, story, task_named
-from stretto.cli.texts import last_line, percent, printable, resume_command, seconds
-from stretto.errors import BackendError, WorkflowError
+from stretto.cli.texts import printable, resume_command, seconds
+from stretto.errors import BackendError, StrettoError, WorkflowError
 from stretto.platform import check_fits, platform_for
 from stretto.report import write_report
 from stretto.reporting import report_of
-from stretto.running import Run, cancel_run
+from stretto.running import cancel_run
 from stretto.running import resume as resume_run
 from stretto.running import run as run_workflow
 from stretto.scheduler import Mode, Status, check_room
 from stretto.simulator import simulate as simulate_workflow
-from stretto.trace import Kind, Outcome, Trace
+from stretto.trace import Kind
 from stretto.units import counted
 from stretto.workflow import expand, write_workflow
 
@@ -60,8 +60,6 @@ app = typer.Typer(
 )
 
 STARTER = Path(__file__).parent / "starter"
-MOST_FAILURES = 5
-"""Failed tasks that are told at the end of a run."""
 
 
 def _print_version(asked: bool) -> None:
@@ -81,6 +79,8 @@ def main() -> None:
         _give_up(str(error), Exit.USAGE)
     except BackendError as error:
         _give_up(f"{error}{' (trying again may help)' * error.retryable}", Exit.FAILED)
+    except StrettoError as error:
+        _give_up(str(error), Exit.FAILED)
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
     except BrokenPipeError:
@@ -153,6 +153,7 @@ def graph(
 
 planning_commands.register(app)
 records_commands.register(app)
+deepdrivemd_commands.register(app)
 
 
 @app.command()
@@ -187,11 +188,11 @@ def simulate(
         ]
     if report is not None:
         write_report(report, traces, title=workflow.name)
-    summaries = [_summary(trace) for trace in traces]
+    summaries = [summary_of(trace) for trace in traces]
     if as_json:
         print_json({"workflow": workflow.name, "platform": where.name, "modes": summaries})
     else:
-        _print_summaries(summaries)
+        print_summaries(summaries)
         for trace in traces:
             for note in trace.notes:
                 print(f"{trace.mode}: {note.text}")
@@ -238,7 +239,7 @@ def run(
             description=None if file.startswith(PAPER) else Path(file),
             observe=observe,
         )
-    _end(ended, as_json)
+    end(ended, as_json=as_json)
 
 
 @app.command()
@@ -252,7 +253,7 @@ def resume(
     left = walltime_left(walltime, emulated=replay.header.kind is Kind.EMULATED)
     with shown(console, replay.expansion, counts.finished, counts.dropped) as observe:
         ended = resume_run(run_dir, walltime=left, overrun=overrun, observe=observe)
-    _end(ended, as_json)
+    end(ended, as_json=as_json)
 
 
 @app.command()
@@ -309,12 +310,12 @@ def report(
 ) -> None:
     """Write the report of one run, or of several side by side: predicted and measured."""
     made = report_of(*run_dirs, output=output)
-    summaries = [_summary(trace) for trace in made.traces]
+    summaries = [summary_of(trace) for trace in made.traces]
     if as_json:
         print_json({"report": str(made.path), "runs": summaries, **summaries[0]})
     else:
         if len(summaries) > 1:
-            _print_summaries(summaries)
+            print_summaries(summaries)
         print(made.path)
 
 
@@ -344,94 +345,3 @@ def _how(state: dict[str, Any]) -> str:
     if state["in_flight"]:
         return "was killed (stretto resume goes on with it)"
     return "has failed" if state["failed"] else "has stopped (stretto resume goes on with it)"
-
-
-def _end(ended: Run, as_json: bool) -> None:
-    """Print how a run ended, write its report, and exit accordingly."""
-    made = report_of(ended.directory)
-    code = exit_of(ended)
-    summary = _summary(made.traces[0])
-    if as_json:
-        print_json(
-            {
-                "run_dir": str(ended.directory),
-                "ending": ended.ending.value,
-                "because": ended.because,
-                "report": str(made.path),
-                **summary,
-            }
-        )
-    else:
-        _print_summaries([summary])
-        for line in summary["freshness"]:
-            print(line)
-        if made.traces[0].workflow.open_loop is not None and code is Exit.DONE:
-            print(_convergence(made.traces[0]))
-        for line in (*budgets_used(made.traces[0]), ended.because):
-            if line:
-                print(line)
-        print(f"{ended.ending.value}: {ended.directory}\nreport: {made.path}")
-        if code is Exit.FAILED:
-            print("once the cause is mended (the description stays as it was), go on with:")
-            print(f"  {resume_command(ended.directory)}")
-            _print_failures(made.traces[0])
-        elif code is not Exit.DONE:
-            again = " --walltime TIME" if ended.because else ""
-            print(f"go on with: {resume_command(ended.directory)}{again}")
-    raise typer.Exit(code)
-
-
-def _convergence(trace: Trace) -> str:
-    """Return in words how an open loop came to its end."""
-    if trace.converged_in is None:
-        return f"not converged in {counted(trace.workflow.iterations, 'iteration')}"
-    return f"converged in iteration {trace.converged_in}, {len(trace.dropped)} tasks dropped"
-
-
-def _print_failures(trace: Trace) -> None:
-    """Print why the last few tasks failed that had no retries left."""
-    expansion = trace.expansion()
-    finished = set(trace.task[trace.outcome == Outcome.FINISHED].tolist())
-    tasks = trace.task.tolist()
-    last = {tasks[row]: row for row in trace.reasons if tasks[row] not in finished}
-    if len(last) > MOST_FAILURES:
-        print(f"{len(last)} tasks failed, the last of them:", file=sys.stderr)
-    for row in list(last.values())[-MOST_FAILURES:]:
-        name = expansion.task_name(int(trace.task[row]))
-        line = f"{name}, attempt {trace.attempt[row]}: {last_line(trace.reasons[row])}"
-        print(printable(line), file=sys.stderr)
-
-
-def _summary(trace: Trace) -> dict[str, Any]:
-    use = utilisation(trace)
-    return {
-        "mode": trace.mode,
-        "kind": str(trace.kind),
-        "tasks": trace.workflow.n_tasks,
-        "finished": trace.n_finished,
-        "forgiven": trace.n_forgiven,
-        "dropped": len(trace.dropped),
-        "converged_in": trace.converged_in,
-        "ttx_s": trace.ttx_us / 1e6,
-        "core_utilisation": use.cores,
-        "gpu_utilisation": use.gpus,
-        "core_executing": use.cores_executing,
-        "gpu_executing": use.gpus_executing,
-        "freshness": [str(one) for one in freshness(trace)],
-    }
-
-
-def _print_summaries(summaries: list[dict[str, Any]]) -> None:
-    table = Table()
-    table.add_column("mode")
-    for heading in ("finished", "TTX", "cores busy", "GPUs busy"):
-        table.add_column(heading, justify="right")
-    for one in summaries:
-        table.add_row(
-            f"{one['kind']}, {one['mode']}",
-            f"{one['finished']} of {one['tasks'] - one['dropped']}",
-            seconds(one["ttx_s"]),
-            percent(one["core_utilisation"]),
-            percent(one["gpu_utilisation"]),
-        )
-    Console().print(table)

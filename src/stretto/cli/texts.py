@@ -26,9 +26,9 @@ def last_line(reason: str) -> str:
     return reason.strip().splitlines()[-1] if reason.strip() else "failed"
 
 
-def resume_command(run_dir: Path) -> str:
+def resume_command(run_dir: Path, command: str = "resume") -> str:
     """Return the command that goes on with a run, to be pasted into a shell."""
-    return f"stretto resume {shlex.quote(str(run_dir))}"
+    return f"stretto {command} {shlex.quote(str(run_dir))}"
 
 
 def printable(text: str) -> str:
