@@ -14,7 +14,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from stretto.apps.deepdrivemd.campaign import (
     Observer,
@@ -25,8 +24,8 @@ from stretto.apps.deepdrivemd.campaign import (
 )
 from stretto.apps.deepdrivemd.campaign import resume as resume_loop
 from stretto.apps.deepdrivemd.campaign import run as run_loop
-from stretto.apps.deepdrivemd.comparing import Comparison
 from stretto.apps.deepdrivemd.comparing import compare as compare_modes
+from stretto.apps.deepdrivemd.comparing import compared_table
 from stretto.apps.deepdrivemd.configuring import Configuration
 from stretto.apps.deepdrivemd.configuring.reading import read_configuration
 from stretto.apps.deepdrivemd.lineage import Frame
@@ -38,7 +37,7 @@ from stretto.cli.options import Json, Overrun, RunDir, Walltime
 from stretto.cli.progress import shown
 from stretto.cli.remaining import walltime_left
 from stretto.cli.state_view import run_replayed
-from stretto.cli.texts import printable, seconds, share
+from stretto.cli.texts import printable
 from stretto.errors import WorkflowError
 from stretto.running import Run
 from stretto.scheduler import Mode
@@ -234,22 +233,6 @@ def _compare(configuration: Configuration, run_dir: Path | None, modes: list[Mod
         observing=lambda workflow: _shown(console, workflow),
         **chosen,
     )
-    console.print(_table(compared))
+    console.print(compared_table(compared))
     runs = [one.directory for one in compared.modes.values()]
     print(f"report: {_page(runs, folder / PAGE)}")
-
-
-def _table(compared: Comparison) -> Table:
-    table = Table(title="Makespan (TTX) and improvement (I)", title_justify="left")
-    for heading in ("mode", "TTX predicted", "TTX measured", "I predicted", "I measured"):
-        table.add_column(heading, justify="left" if heading == "mode" else "right")
-    for mode, one in compared.modes.items():
-        gained = compared.improvement(mode)
-        table.add_row(
-            str(mode),
-            seconds(one.predicted.ttx_us / 1e6),
-            seconds(one.measured.ttx_us / 1e6),
-            share(None if gained is None else gained.predicted),
-            share(None if gained is None else gained.measured),
-        )
-    return table

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import math
 from typing import Any
 
 from stretto import WorkflowError
 
-__all__ = ["count", "extra", "quantity"]
+__all__ = ["count", "extra"]
 
 
 def count(name: str, value: object, *, least: int = 1) -> int:
@@ -19,14 +18,6 @@ def count(name: str, value: object, *, least: int = 1) -> int:
             path=("arguments", name),
         )
     return value
-
-
-def quantity(name: str, value: object) -> float:
-    """Return `value` if it is a finite number above zero, else raise `WorkflowError`."""
-    fits = isinstance(value, int | float) and not isinstance(value, bool)
-    if not fits or not math.isfinite(value) or value <= 0:  # type: ignore[arg-type, operator]
-        raise WorkflowError(f"expected a number above 0, found {value!r}", path=("arguments", name))
-    return float(value)  # type: ignore[arg-type]  # checked above
 
 
 def extra(module: str) -> Any:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from rich.table import Table
+
 from stretto import (
     Calibration,
     Mode,
@@ -36,7 +38,7 @@ from stretto.apps.deepdrivemd.campaign import (
 from stretto.apps.deepdrivemd.configuring import Configuration
 from stretto.apps.deepdrivemd.loop import workflow_of
 
-__all__ = ["MODES", "Comparison", "Improvement", "Measured", "compare"]
+__all__ = ["MODES", "Comparison", "Improvement", "Measured", "compare", "compared_table"]
 
 MODES = (Mode.SEQUENTIAL, Mode.ASYNCHRONOUS, Mode.ADAPTIVE)
 """Those that are compared unless others are named."""
@@ -134,6 +136,23 @@ def compare(
         ended = _ended(chosen, known, directory, observing)
         results[mode] = Measured(predicted, ended.trace, directory)
     return Comparison(known, calibration, results)
+
+
+def compared_table(compared: Comparison) -> Table:
+    """Return predicted beside measured, a line a mode."""
+    table = Table(title="Makespan (TTX) and improvement (I)", title_justify="left")
+    for heading in ("mode", "TTX predicted", "TTX measured", "I predicted", "I measured"):
+        table.add_column(heading, justify="left" if heading == "mode" else "right")
+    for mode, one in compared.modes.items():
+        gained = compared.improvement(mode)
+        table.add_row(
+            str(mode),
+            f"{one.predicted.ttx_us / 1e6:.1f} s",
+            f"{one.measured.ttx_us / 1e6:.1f} s",
+            "\N{EN DASH}" if gained is None else f"{gained.predicted:+.3f}",
+            "\N{EN DASH}" if gained is None else f"{gained.measured:+.3f}",
+        )
+    return table
 
 
 def _predicted(

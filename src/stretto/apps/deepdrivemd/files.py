@@ -23,7 +23,6 @@ from stretto import StrettoError
 __all__ = [
     "StageError",
     "drafted",
-    "iteration_folder",
     "read_arrays",
     "write_arrays",
     "write_json",
@@ -32,11 +31,6 @@ __all__ = [
 
 class StageError(StrettoError):
     """A stage cannot go on: a file is missing or damaged, a simulation or a model diverged."""
-
-
-def iteration_folder(run_dir: str | Path, iteration: int) -> Path:
-    """Return the folder of an iteration's files below the run directory."""
-    return Path(run_dir) / "data" / f"iteration-{iteration:03}"
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
