@@ -13,7 +13,7 @@ export OMP_NUM_THREADS ?= 1
 help: ## Show what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-quickstart: $(VENV)/.quickstart ## Run a real DeepDriveMD loop, sequential and asynchronous
+quickstart: $(VENV)/.quickstart ## Run a real DeepDriveMD loop in three modes, predicted and measured
 	$(BIN)/python -m stretto.apps.deepdrivemd
 
 test: $(VENV)/.test ## Run all tests, the long ones too

@@ -1,4 +1,4 @@
-"""The main job: real molecules, both modes, a report; as `make quickstart` runs it."""
+"""The main job: real molecules, three modes, a report; as `make quickstart` runs it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from stretto.analysis import check
+from stretto.apps.deepdrivemd.simulating import Record
 from stretto.trace import read_trace
 
-for library in ("openmm", "torch", "sklearn"):
+for library in ("openmm", "torch", "sklearn", "mdtraj", "matplotlib"):
     pytest.importorskip(library)
 
 
@@ -28,9 +28,11 @@ def test_the_quickstart_runs_and_its_traces_are_legal(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "I measured" in done.stdout
+    assert "of 144 cells" in done.stdout
     (folder,) = (tmp_path / "runs").glob("quickstart-*")
-    assert "Asynchronous" in (folder / "report.html").read_text(encoding="utf-8")
-    for mode in ("sequential", "asynchronous"):
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "adaptive, outliers" in page
+    for mode in ("sequential", "asynchronous", "adaptive"):
         trace = read_trace(folder / mode / "journal.jsonl")
         check(trace, slack_us=60_000_000)
         assert trace.complete
@@ -39,10 +41,9 @@ def test_the_quickstart_runs_and_its_traces_are_legal(tmp_path: Path) -> None:
 
 def check_lineage(run_dir: Path) -> None:
     """Assert that the last simulations began at frames that an inference chose."""
-    for task in range(4):
-        with np.load(run_dir / "data" / "iteration-002" / f"simulation-{task:03d}.npz") as arrays:
-            iteration, simulation, frame = arrays["parent"].tolist()
-            used = int(arrays["inference"])
-        assert 0 <= iteration <= used <= 1
-        assert 0 <= simulation < 4
-        assert frame >= 0
+    for simulation in range(4):
+        record = Record.read(run_dir, 2, simulation)
+        assert record.parent is not None
+        assert record.inference is not None
+        assert 0 <= record.parent.iteration <= record.inference <= 1
+        assert 0 <= record.parent.simulation < 4

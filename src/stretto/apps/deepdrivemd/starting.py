@@ -22,7 +22,15 @@ _OF_DISTANCES = {
     "inference": {"gap": 50, "most_frames": 3000},
 }
 _OF_BEADS = {
-    "simulation": {"steps": 100_000, "report_every": 200, "step_fs": 10.0, "hot_steps": 0},
+    # Where HP35 folds after a wait, see `molecules.go`.
+    "simulation": {
+        "steps": 25_000,
+        "report_every": 250,
+        "step_fs": 15.0,
+        "temperature_k": 360.0,
+        "checkpoint_every": 20,
+        "hot_steps": 0,
+    },
     "aggregation": {"selection": "alpha-carbons"},
 }
 _OF_PROTEINS = {
@@ -55,7 +63,7 @@ def starting(
     """
     given = {"molecule": molecule, "sequence": sequence, "representation": representation}
     if representation == "go":
-        given["start"] = "unfolded"
+        given["start"] = "extended"
     if molecule is None and sequence is None:
         given["molecule"] = "alanine-dipeptide"
     system = SystemSettings.of(given, section="system")
