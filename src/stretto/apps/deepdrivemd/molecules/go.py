@@ -30,6 +30,7 @@ T [K]  runs  median, steps        least and most         8 at once, steps of all
 330      10               30,625      17,250 to 110,500
 345      10               47,500      18,500 to  63,250
 360      24              105,500      24,500 to 307,500  196,000, 292,000, 332,000
+375      24              315,500      15,500 to 880,000  124,000, 368,000, 1,104,000
 =====  ====  ===================  =====================  ===========================
 
 Below 345 K the chain slides down into its fold, and most of the time is that of its collapse; at
