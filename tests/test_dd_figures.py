@@ -30,7 +30,7 @@ from stretto.apps.deepdrivemd.figures import write_page
 from stretto.apps.deepdrivemd.figures.ages import ages, mean_age
 from stretto.apps.deepdrivemd.figures.cells import space_of
 from stretto.apps.deepdrivemd.figures.clock import simulated_ps, wall_s
-from stretto.apps.deepdrivemd.figures.densities import MOST_PANELS, densities
+from stretto.apps.deepdrivemd.figures.densities import MOST_PANELS, Density, densities
 from stretto.apps.deepdrivemd.figures.drawing import (
     draw_ages,
     draw_densities,
@@ -551,3 +551,12 @@ def test_an_empty_folder_is_a_page_too(tmp_path):
     assert "No frames are there yet" in text
     with pytest.raises(WorkflowError, match="at least one run"):
         write_page([], tmp_path / "page.html")
+
+
+@pytest.mark.parametrize("most", [4, 9, 60, 500])
+def test_steps_of_the_colour_bar_are_numbers_and_no_formulas(most: int) -> None:
+    points = np.concatenate([np.zeros((most, 2)), np.ones((1, 2))])
+    found = Density(0, points, np.empty((0, 2)), torsions=False, n_frames=most + 1, n_chosen=0)
+    svg = draw_densities([found], kind="frames")
+    assert svg is not None
+    assert "mathdefault" not in svg

@@ -272,7 +272,7 @@ def test_explicit_solvent_is_put_around_the_molecule(tmp_path):
         ({"sequence": "GG", "representation": "go"}, "not from a sequence"),
         ({"representation": "go", "solvent": "vacuum"}, "solvent means nothing with"),
         ({"padding_nm": 2}, "padding_nm means nothing with solvent: implicit"),
-        ({"solvent": "water"}, "should be 'implicit', 'explicit' or 'vacuum'"),
+        ({"solvent": "water"}, "expected 'implicit', 'explicit' or 'vacuum'"),
     ],
 )
 def test_settings_that_contradict_each_other_are_told(keys, found):

@@ -32,6 +32,7 @@ _OF_BEADS = {
         "hot_steps": 0,
     },
     "aggregation": {"selection": "alpha-carbons"},
+    "model": {"updates": 400},
 }
 _OF_PROTEINS = {
     "simulation": {"steps": 100_000, "report_every": 500, "checkpoint_every": 20, "hot_steps": 0},

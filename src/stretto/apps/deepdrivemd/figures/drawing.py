@@ -138,6 +138,11 @@ def draw_densities(found: Sequence[Density], *, kind: str) -> str | None:
             image.norm.vmax = most
         shown = grid[: len(found)].tolist()
         bar = figure.colorbar(images[-1], ax=shown, shrink=0.9, pad=0.02, aspect=25, format=_plain)
+        # Steps between powers of ten have labels where there is one power only; as matplotlib
+        # would have them they are formulas, which SVG has not.
+        ticker = extra("matplotlib.ticker")
+        few = ticker.FuncFormatter(_plain) if most <= 10 else ticker.NullFormatter()
+        bar.ax.yaxis.set_minor_formatter(few)
         bar.set_label(f"{kind} in a cell")
 
     width_in = _PANEL_IN + (0 if found[0].torsions else _TICKS_IN)
