@@ -432,7 +432,7 @@ def test_modes_are_predicted_from_one_iteration_and_then_run(tmp_path: Path) -> 
     assert list(compared.modes) == ["sequential", "asynchronous", "adaptive"]
     assert len(said) == 4
     for mode, one in compared.modes.items():
-        check(one.predicted)
+        check(one.predicted, slack_us=SLACK_US)  # it has the overheads of the engine
         check(one.measured, slack_us=SLACK_US)
         assert one.measured.complete
         assert one.predicted.mode == one.measured.mode == mode
