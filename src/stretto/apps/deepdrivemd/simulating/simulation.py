@@ -1,40 +1,19 @@
-"""Simulation: one task of the ensemble, from its start to frames and record.
-
-Frames stream to a file in the task's own folder, and a checkpoint is taken every so many.  A killed
-or retried attempt drops the frames behind the last checkpoint and goes on, and ends up with what it
-would have had undisturbed wherever OpenMM repeats itself.  After an explosion the next attempt goes
-on from the last good checkpoint with other random numbers; from the third attempt on it begins
-again, for what led there may be past mending.
-
-Each attempt writes to a file of its own, so that one that was given up for lost, and is not, spoils
-nothing.  Frames reach the data folder whole, and the record after them: an attempt that finds the
-record of its very job has nothing left to do.
-"""
+"""Simulation: one task of the ensemble, from its start to frames and record."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stretto.apps.deepdrivemd.arguments import extra
-from stretto.apps.deepdrivemd.dcd import DcdFile, Layout
-from stretto.apps.deepdrivemd.files import StageError
-from stretto.apps.deepdrivemd.molecules import Molecule, choose_platform, load, platform_properties
-from stretto.apps.deepdrivemd.places import record_file, system_folder, trajectory_file
-from stretto.apps.deepdrivemd.simulating.checkpoints import Checkpoint
-from stretto.apps.deepdrivemd.simulating.dynamics import Dynamics, ExplosionError
-from stretto.apps.deepdrivemd.simulating.records import Explosion, Job, Record, Resumption
+from stretto.apps.deepdrivemd.molecules import load
+from stretto.apps.deepdrivemd.places import record_file, system_folder
 from stretto.apps.deepdrivemd.simulating.settings import SimulationSettings
 from stretto.apps.deepdrivemd.simulating.starts import Start, chosen_start, structure_start
+from stretto.apps.deepdrivemd.simulating.work import Work
 from stretto.apps.deepdrivemd.turns import Turn
 
 __all__ = ["simulate"]
-
-_FROM_THE_START = 3
-"""The attempt from which on an explosion is answered by beginning again."""
 
 
 def simulate(
@@ -78,26 +57,26 @@ def simulate(
         If the molecule exploded, or there is no start, or it has a clash; names the file.
     """
     turn = Turn.of(iteration, inputs, first)
-    wanted = SimulationSettings.of(settings, section="simulation")
-    system_file = system_folder(run_dir) / "system.xml"
     molecule = load(system_folder(run_dir))
-    job = Job(
-        iteration=turn.iteration,
-        simulation=task,
+    inference = turn.inputs.get("inference")
+
+    def start() -> Start:
+        if inference is None:
+            return structure_start(run_dir, molecule.positions_nm)
+        return chosen_start(run_dir, inference, task, len(molecule.positions_nm))
+
+    work = Work.of(
+        turn.iteration,
+        task,
+        SimulationSettings.of(settings, section="simulation"),
         seed=seed,
-        system=hashlib.sha256(system_file.read_bytes()).hexdigest(),
-        settings=wanted.model_dump(mode="json"),
-    )
-    work = _Work(
-        job=job,
-        molecule=molecule,
-        settings=wanted,
         attempt=attempt,
-        run_dir=Path(run_dir),
+        run_dir=run_dir,
         folder=Path(task_dir),
-        inference=turn.inputs.get("inference"),
-        platform=choose_platform(wanted.platform, gpus=gpus, n_atoms=len(molecule.positions_nm)),
+        start=start,
+        molecule=molecule,
         cores=cores,
+        gpus=gpus,
     )
     record = work.found() or work.done()
     return {
@@ -106,181 +85,3 @@ def simulate(
         "frames": record.frames,
         "resumed": len(record.resumed),
     }
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Work:
-    """An attempt at a job."""
-
-    job: Job
-    molecule: Molecule
-    settings: SimulationSettings
-    attempt: int
-    run_dir: Path
-    folder: Path
-    inference: int | None
-    platform: str
-    cores: int
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        return f"simulation {self.job.simulation} of iteration {self.job.iteration}"
-
-    @property
-    def place(self) -> tuple[Path, int, int]:
-        """What names the files of the simulation."""
-        assert self.job.iteration is not None
-        assert self.job.simulation is not None
-        return self.run_dir, self.job.iteration, self.job.simulation
-
-    @property
-    def trajectory(self) -> Path:
-        """Where the frames are in the end."""
-        return trajectory_file(*self.place)
-
-    @property
-    def layout(self) -> Layout:
-        """Of the trajectory."""
-        return Layout(
-            n_atoms=len(self.molecule.positions_nm),
-            periodic=bool(self.molecule.system.usesPeriodicBoundaryConditions()),
-            steps_per_frame=self.settings.report_every,
-            step_ps=self.settings.step_fs / 1000,
-        )
-
-    def found(self) -> Record | None:
-        """Return the record of this very job if an earlier attempt left it, and its frames."""
-        try:
-            record = Record.read(*self.place)
-            whole = self.trajectory.stat().st_size == self.layout.size(record.frames)
-        except (StageError, FileNotFoundError):
-            return None
-        return record if whole and record.job == self.job else None
-
-    def done(self) -> Record:
-        """Do what is left, and return the record."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            properties = platform_properties(self.platform, cores=self.cores)
-            dynamics = Dynamics(self.molecule.system, self.settings, self.platform, properties)
-            checkpoint = self._taken_up(Checkpoint.read(self.folder, self.job), dynamics)
-            return self._left(self._finished(checkpoint, dynamics))
-        except extra("openmm").OpenMMException as error:
-            raise StageError(f"{self.name}: {error}") from None
-
-    def _taken_up(self, checkpoint: Checkpoint, dynamics: Dynamics) -> Checkpoint:
-        exploded = checkpoint.exploded
-        if not self._usable(checkpoint) or (exploded and self.attempt >= _FROM_THE_START):
-            return self._begun(checkpoint.begun_anew(), dynamics)
-        if exploded:
-            checkpoint = checkpoint.changed(draw=len(checkpoint.explosions) + 1)
-            dynamics.load(checkpoint.state, self._seeds(checkpoint), fresh_velocities=True)
-            checkpoint = checkpoint.changed(state=dynamics.saved())
-        resumption = Resumption(
-            attempt=self.attempt,
-            frames=checkpoint.frames,
-            why="exploded" if exploded else "interrupted",
-            platform=self.platform,
-        )
-        checkpoint = checkpoint.changed(resumed=(*checkpoint.resumed, resumption))
-        checkpoint.write(self.folder)
-        return checkpoint
-
-    def _usable(self, checkpoint: Checkpoint) -> bool:
-        if not checkpoint.frames:
-            return bool(checkpoint.state)
-        try:
-            size = (self.folder / checkpoint.trajectory).stat().st_size
-        except OSError:
-            return False
-        return size >= self.layout.size(checkpoint.frames)
-
-    def _begun(self, checkpoint: Checkpoint, dynamics: Dynamics) -> Checkpoint:
-        start = self._start()
-        seeds = (*self._seeds(checkpoint)[:2], 0)
-        # What exploded before the first checkpoint may have been bad from the start.
-        early = [one for one in checkpoint.explosions if one.frame < self.settings.checkpoint_every]
-        try:
-            state, minimised = dynamics.begin(
-                start, seeds, mend=self.attempt > 1, suspect=bool(early)
-            )
-        except ExplosionError as error:
-            raise self._noted(checkpoint, 0, error) from None
-        origin = start.origin.model_copy(update={"minimised": minimised})
-        checkpoint = checkpoint.changed(origin=origin, state=state)
-        checkpoint.write(self.folder)
-        return checkpoint
-
-    def _start(self) -> Start:
-        if self.inference is None:
-            return structure_start(self.run_dir, self.molecule.positions_nm)
-        _, _, simulation = self.place
-        n_atoms = len(self.molecule.positions_nm)
-        return chosen_start(self.run_dir, self.inference, simulation, n_atoms)
-
-    def _finished(self, checkpoint: Checkpoint, dynamics: Dynamics) -> Checkpoint:
-        name = f"frames-{self.attempt}.dcd"
-        kept = self.folder / checkpoint.trajectory if checkpoint.frames else None
-        energies = list(checkpoint.potential_kj_mol)
-        with DcdFile.opened(
-            self.folder / name, self.layout, kept=kept, n_kept=checkpoint.frames
-        ) as frames:
-            while len(energies) < self.settings.frames:
-                if len(energies) == checkpoint.frames:
-                    dynamics.load(checkpoint.state, self._seeds(checkpoint))
-                try:
-                    snapshot = dynamics.advance()
-                except ExplosionError as error:
-                    raise self._noted(checkpoint, len(energies), error) from None
-                frames.append(snapshot.positions_nm, snapshot.box_nm)
-                energies.append(snapshot.potential_kj_mol)
-                if len(energies) % self.settings.checkpoint_every == 0:
-                    frames.sync()
-                    checkpoint = checkpoint.changed(
-                        state=dynamics.saved(), trajectory=name, potential_kj_mol=tuple(energies)
-                    )
-                    checkpoint.write(self.folder)
-        return checkpoint.changed(trajectory=name, potential_kj_mol=tuple(energies))
-
-    def _left(self, checkpoint: Checkpoint) -> Record:
-        assert checkpoint.origin is not None
-        record = Record(
-            **self.job.model_dump(),
-            **checkpoint.origin.model_dump(),
-            frames=checkpoint.frames,
-            ps_per_frame=self.settings.ps_per_frame,
-            steps=self.settings.steps,
-            draw=checkpoint.draw,
-            attempt=self.attempt,
-            platform=self.platform,
-            resumed=checkpoint.resumed,
-            explosions=checkpoint.explosions,
-            versions={"openmm": extra("openmm").version.short_version},
-            potential_kj_mol=checkpoint.potential_kj_mol,
-        )
-        path = record_file(*self.place)
-        # A record of another job must not stand beside these frames for a moment.
-        path.unlink(missing_ok=True)
-        self.trajectory.parent.mkdir(parents=True, exist_ok=True)
-        (self.folder / checkpoint.trajectory).replace(self.trajectory)
-        record.write(path)
-        Checkpoint.remove(self.folder)
-        for left_over in self.folder.glob("frames-*.dcd"):
-            left_over.unlink(missing_ok=True)
-        return record
-
-    def _noted(self, checkpoint: Checkpoint, frame: int, error: ExplosionError) -> StageError:
-        explosion = Explosion(
-            attempt=self.attempt, frame=frame, potential_kj_mol=error.potential_kj_mol
-        )
-        checkpoint.changed(explosions=(*checkpoint.explosions, explosion)).write(self.folder)
-        return StageError(
-            f"{self.name}: {error} before frame {frame}; its last checkpoint is "
-            f"before frame {checkpoint.frames}"
-        )
-
-    def _seeds(self, checkpoint: Checkpoint) -> tuple[int, int, int]:
-        assert self.job.seed is not None
-        # A sequence that ends in 0 seeds like one without it: 0 is for the start alone.
-        return self.job.seed, checkpoint.draw, checkpoint.frames + 1
