@@ -7,7 +7,7 @@ from typing import Any
 
 from stretto import WorkflowError
 
-__all__ = ["count", "extra"]
+__all__ = ["count", "extra", "literal"]
 
 
 def count(name: str, value: object, *, least: int = 1) -> int:
@@ -18,6 +18,19 @@ def count(name: str, value: object, *, least: int = 1) -> int:
             path=("arguments", name),
         )
     return value
+
+
+def literal(value: Any) -> Any:
+    """Return arguments of a task in whose texts the engine sees no fields."""
+    match value:
+        case str():
+            return value.replace("{", "{{").replace("}", "}}")
+        case dict():
+            return {key: literal(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [literal(inner) for inner in value]
+        case _:
+            return value
 
 
 def extra(module: str) -> Any:

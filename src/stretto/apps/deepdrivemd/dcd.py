@@ -76,16 +76,16 @@ class Layout:
 
 
 def read_dcd(
-    path: Path, *, every: int = 1, atoms: NDArray[np.integer] | None = None
+    path: Path, *, begin: int = 0, every: int = 1, atoms: NDArray[np.integer] | None = None
 ) -> tuple[NDArray[np.float32], int, int]:
-    """Return frames 0, `every`, 2 `every`, … of a file, and how many it has.
+    """Return frames `begin`, `begin` + `every`, … of a file, and how many it has.
 
     Parameters
     ----------
     path
         The file.
-    every
-        Stride in frames.
+    begin, every
+        First frame, and stride in frames.
     atoms
         Indices of the atoms wanted; all of them if `None`.
 
@@ -103,16 +103,16 @@ def read_dcd(
     try:
         with path.open("rb") as file:
             n_atoms, periodic = _read_header(path, file)
-            begin, size = file.tell(), os.fstat(file.fileno()).st_size
+            behind_header, size = file.tell(), os.fstat(file.fileno()).st_size
     except FileNotFoundError:
         raise StageError(f"{path}: no such file; the stage that writes it has not run") from None
     except (OSError, struct.error) as error:
         raise StageError(f"{path}: damaged or unreadable ({error})") from None
     layout = _frame(n_atoms, periodic)
-    n_frames, rest = divmod(size - begin, layout.itemsize)
+    n_frames, rest = divmod(size - behind_header, layout.itemsize)
     if rest or not n_frames:
         raise StageError(f"{path}: damaged, its last frame ends after {rest} bytes")
-    chosen = np.memmap(path, layout, "r", begin, (n_frames,))[::every]
+    chosen = np.memmap(path, layout, "r", behind_header, (n_frames,))[begin::every]
     wanted = np.arange(n_atoms) if atoms is None else atoms
     if wanted.max(initial=0) >= n_atoms:
         raise StageError(f"{path}: expected {wanted.max() + 1} atoms or more, found {n_atoms}")
@@ -122,7 +122,7 @@ def read_dcd(
             raise StageError(f"{path}: damaged, a frame does not begin where it should")
         positions[:, :, column] = chosen[axis][:, wanted]
     if not np.isfinite(positions).all():
-        bad = int(np.argmin(np.isfinite(positions).all(axis=(1, 2)))) * every
+        bad = int(np.argmin(np.isfinite(positions).all(axis=(1, 2)))) * every + begin
         raise StageError(f"{path}: frame {bad} has positions that are not finite")
     positions /= np.float32(_ANGSTROMS_PER_NM)
     return positions, n_frames, n_atoms

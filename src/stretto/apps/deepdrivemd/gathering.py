@@ -22,7 +22,7 @@ from stretto.apps.deepdrivemd.blocks import Block, joined
 from stretto.apps.deepdrivemd.files import StageError
 from stretto.apps.deepdrivemd.places import block_file, iteration_folder
 
-__all__ = ["Best", "Gathered", "Remake", "gather"]
+__all__ = ["Best", "Gathered", "Pool", "Remake", "gather"]
 
 Remake = Callable[[int, int], Block]
 """Makes a block again from its trajectories: of an iteration, by its number."""
@@ -36,6 +36,15 @@ class Best:
     frames: int
     rmsd_nm: float | None
     native_contacts: float | None
+
+    def and_of(self, more: Best) -> Best:
+        """Return it for these and more frames of the iteration."""
+        rmsd_nm, contacts = more.rmsd_nm, more.native_contacts
+        if self.rmsd_nm is not None and rmsd_nm is not None:
+            rmsd_nm = min(self.rmsd_nm, rmsd_nm)
+        if self.native_contacts is not None and contacts is not None:
+            contacts = max(self.native_contacts, contacts)
+        return Best(self.iteration, self.frames + more.frames, rmsd_nm, contacts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,21 +98,64 @@ def gather(
         If a block is missing or damaged and cannot be made again, or is of other features.
     """
     count("blocks", blocks)
-    iterations = range(newest + 1)
-    # With more iterations than frames to give, the newest give one each.
-    shares = {number: most_frames // len(iterations) for number in iterations}
-    if most_frames < len(iterations):
-        shares = {number: int(newest - number < most_frames) for number in iterations}
+    shares = _shares(newest, most_frames)
     parts: list[Block] = []
     best: list[Best] = []
     remade: list[dict[str, Any]] = []
-    for number in iterations:
+    for number in range(newest + 1):
         numbers = range(blocks) if number >= first else _there(run_dir, number)
         block = joined([_block(run_dir, number, one, remake, remade) for one in numbers])
         best.append(_best(number, block))
-        if shares[number]:
-            parts.append(block.thinned(shares[number]))
-    return Gathered(joined(parts), tuple(best), tuple(remade))
+        parts.append(block.thinned(shares[number]))
+    return Gathered(joined([part for part in parts if len(part)]), tuple(best), tuple(remade))
+
+
+class Pool:
+    """The frames of all iterations so far as they come, for those who do not read them from files.
+
+    It keeps of each iteration that is over no more than its share, so it stays bounded too.
+    """
+
+    def __init__(self, most_frames: int, begun: Gathered | None = None) -> None:
+        self._most_frames = most_frames
+        self._parts: dict[int, Block] = {}
+        self._best: dict[int, Best] = {}
+        if begun is not None:
+            self.add(begun.block)
+            self._best = {one.iteration: one for one in begun.best}
+
+    def add(self, block: Block) -> None:
+        """Add frames of whatever iterations."""
+        for number in np.unique(block.frames[:, 0]).tolist():
+            part = block.rows(np.flatnonzero(block.frames[:, 0] == number))
+            best = _best(number, part)
+            if number in self._parts:
+                part = joined([self._parts[number], part])
+                best = self._best[number].and_of(best)
+            self._parts[number], self._best[number] = part, best
+
+    @property
+    def frames(self) -> int:
+        """How many there have been in all."""
+        return sum(one.frames for one in self._best.values())
+
+    def gathered(self) -> Gathered:
+        """Return at most as many frames as is the limit, shared as `gather` shares them."""
+        newest = max(self._parts)
+        shares = _shares(newest, self._most_frames)
+        parts = {number: one.thinned(shares[number]) for number, one in sorted(self._parts.items())}
+        self._parts |= {number: part for number, part in parts.items() if number < newest - 1}
+        best = tuple(self._best[number] for number in sorted(self._best))
+        return Gathered(joined([part for part in parts.values() if len(part)]), best, ())
+
+
+def _shares(newest: int, most_frames: int) -> dict[int, int]:
+    """Return how many frames each iteration may give."""
+    iterations = range(newest + 1)
+    if most_frames < len(iterations):
+        # With more iterations than frames to give, the newest give one each.
+        return {number: int(newest - number < most_frames) for number in iterations}
+    return {number: most_frames // len(iterations) for number in iterations}
 
 
 def _block(

@@ -10,6 +10,7 @@
 ``    model.pt``, ``model.json``          weights of the model; loss curves, parent
 ``    model-diverged.json``               only between attempts: how a training failed
 ``    inference.json``                    chosen starting frames with lineage, verdict, summary
+``    picks.json``                          of a stream: all that its inference chose, in order
 ``    start-000.pdb``                     the start of simulation 0 of an iteration that uses them
 ``    latent.npz``                        embedding of the frames that inference looked at
 ========================================  =========================================================
@@ -31,6 +32,7 @@ __all__ = [
     "latent_file",
     "loss_file",
     "model_file",
+    "picks_file",
     "record_file",
     "start_file",
     "system_folder",
@@ -86,6 +88,11 @@ def divergence_file(run_dir: str | Path, iteration: int) -> Path:
 def inference_file(run_dir: str | Path, iteration: int) -> Path:
     """Return where inference leaves what it chose and why."""
     return iteration_folder(run_dir, iteration) / "inference.json"
+
+
+def picks_file(run_dir: str | Path, iteration: int) -> Path:
+    """Return where the inference of a stream leaves all its choices of an iteration."""
+    return iteration_folder(run_dir, iteration) / "picks.json"
 
 
 def start_file(run_dir: str | Path, iteration: int, simulation: int) -> Path:

@@ -52,11 +52,12 @@ class Step:
     def staleness(self) -> int | None:
         """How many iterations older the model was than the newest there could be.
 
-        0 in a synchronous loop, where a simulation goes by the model of the iteration before;
-        counted from when it learned; `None` without a model.
+        0 in a synchronous loop, where a simulation goes by the model of the iteration before, and
+        in a stream also where others were ahead and the model newer; counted from when it learned;
+        `None` without a model.
         """
         trained_in = self.model if self.record.trained_in is None else self.record.trained_in
-        return None if trained_in is None else self.frame.iteration - 1 - trained_in
+        return None if trained_in is None else max(self.frame.iteration - 1 - trained_in, 0)
 
     @property
     def simulated_ps(self) -> float:

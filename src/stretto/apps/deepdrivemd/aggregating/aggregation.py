@@ -32,7 +32,7 @@ from stretto.apps.deepdrivemd.places import (
 from stretto.apps.deepdrivemd.simulating.records import Record
 from stretto.apps.deepdrivemd.turns import Turn
 
-__all__ = ["aggregate", "remade"]
+__all__ = ["aggregate", "members", "remade"]
 
 
 def aggregate(
@@ -96,6 +96,22 @@ def aggregate(
     return {"block": str(path), "frames": len(block), "missing": missing}
 
 
+def members(block: int, *, simulations: int, blocks: int) -> list[int]:
+    """Return the simulations of a block.
+
+    Raises
+    ------
+    WorkflowError
+        If there are more blocks than simulations, or not one.
+    """
+    if count("blocks", blocks) > count("simulations", simulations):
+        raise WorkflowError(
+            f"expected at most {simulations} blocks, one a simulation, found {blocks}",
+            path=("arguments", "blocks"),
+        )
+    return [one for one in range(simulations) if one * blocks // simulations == block]
+
+
 def remade(
     run_dir: str | Path,
     iteration: int,
@@ -129,12 +145,7 @@ def _made(
     blocks: int,
     among: Sequence[int] | None = None,
 ) -> Block:
-    if count("blocks", blocks) > count("simulations", simulations):
-        raise WorkflowError(
-            f"expected at most {simulations} blocks, one a simulation, found {blocks}",
-            path=("arguments", "blocks"),
-        )
-    dealt = [one for one in range(simulations) if one * blocks // simulations == block]
+    dealt = members(block, simulations=simulations, blocks=blocks)
     there = [
         one
         for one in dealt

@@ -30,7 +30,7 @@ written as structures to start from.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -57,7 +57,7 @@ from stretto.apps.deepdrivemd.gathering import Gathered, Remake, gather
 from stretto.apps.deepdrivemd.places import inference_file, latent_file, start_file
 from stretto.apps.deepdrivemd.turns import Turn
 
-__all__ = ["infer"]
+__all__ = ["Choice", "chosen", "infer"]
 
 
 def infer(
@@ -120,41 +120,119 @@ def infer(
         first=first,
         remake=remake,
     )
+    seen = None
+    if wanted.needs_model:
+        model = turn.inputs.get("training")
+        seen = see(run_dir, model, gathered.block, wanted, cores=cores, gpus=gpus)
+    choice = chosen(
+        turn.iteration,
+        newest,
+        gathered,
+        seen,
+        Structures.of(run_dir),
+        wanted,
+        simulations=simulations,
+        seed=seed,
+    )
+    choice.write(run_dir)
+    return {
+        "converged": choice.record["converged"],
+        "inference": str(inference_file(run_dir, turn.iteration)),
+    }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Choice:
+    """What an inference has chosen.
+
+    Parameters
+    ----------
+    restarts
+        A start for each simulation.
+    block, seen
+        Frames that it chose among, and as its model sees them, if it has one.
+    record
+        As it is written.
+    """
+
+    restarts: list[Restart]
+    block: Block
+    seen: Seen | None
+    record: dict[str, Any]
+
+    def write(self, run_dir: str | Path) -> None:
+        """Write starts, embedding and record, each whole or not at all."""
+        iteration = self.record["iteration"]
+        # The record of an earlier choice must not stand beside these starts.
+        inference_file(run_dir, iteration).unlink(missing_ok=True)
+        for number, restart in enumerate(self.restarts):
+            restart.write(start_file(run_dir, iteration, number))
+        if self.seen is not None:
+            rows = [row for row in _rows(self.restarts, self.block) if row is not None]
+            self.seen.write(latent_file(run_dir, iteration), self.block.frames, rows)
+        # The record last: where it is, all are.
+        write_json(inference_file(run_dir, iteration), self.record)
+
+
+def chosen(
+    iteration: int,
+    newest: int,
+    gathered: Gathered,
+    seen: Seen | None,
+    structures: Structures,
+    settings: InferenceSettings,
+    *,
+    simulations: int,
+    seed: int,
+) -> Choice:
+    """Return the choice of an iteration among frames that have been gathered.
+
+    Parameters
+    ----------
+    iteration, newest
+        Its iteration, and the newest one of the frames.
+    gathered, seen
+        The frames, and as the model sees them where the strategy needs one.
+    structures
+        Where to read those that are chosen.
+    settings
+        Section ``inference``.
+    simulations, seed
+        Number of starts; of the draws.
+
+    Raises
+    ------
+    WorkflowError
+        If a reference is asked for and there is none.
+    StageError
+        If no trajectory can be read.
+    """
     block = gathered.block
-    if wanted.strategy == "outliers-rmsd" and block.rmsd_nm is None:
+    if settings.strategy == "outliers-rmsd" and block.rmsd_nm is None:
         raise WorkflowError(
             "outliers-rmsd needs a reference structure, which this molecule has not",
             path=("inference", "strategy"),
         )
-    seen = None
-    if wanted.needs_model:
-        model = turn.inputs.get("training")
-        seen = see(run_dir, model, block, wanted, cores=cores, gpus=gpus)
-    conditions = held(wanted.until, gathered.best, None if seen is None else seen.growth)
-    structures = Structures.of(run_dir)
-    if wanted.strategy == "continue":
+    conditions = held(settings.until, gathered.best, None if seen is None else seen.growth)
+    if settings.strategy == "continue":
         restarts = last_restarts(structures, newest, simulations)
     else:
-        choose = partial(_choose, wanted, block, seen, simulations, seed)
+        choose = partial(_choose, settings, block, seen, simulations, seed)
         restarts = chosen_restarts(structures, block.frames, choose)
     record = {
-        "iteration": turn.iteration,
+        "iteration": iteration,
         "frames_until": newest,
         "seed": seed,
-        "strategy": wanted.strategy,
+        "strategy": settings.strategy,
         "converged": bool(conditions),
         "conditions_held": conditions,
         "starts": _starts(restarts, block, seen),
         **_view(seen, newest),
         **_found(gathered, structures),
-        "settings": wanted.model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json"),
         "versions": {name: version(name) for name in ("mdtraj", "scikit-learn", "torch")},
     }
-    _leave(Path(run_dir), turn.iteration, restarts, block, seen, record)
-    return {
-        "converged": bool(conditions),
-        "inference": str(inference_file(run_dir, turn.iteration)),
-    }
+    return Choice(restarts, block, seen, record)
 
 
 def _choose(
@@ -240,20 +318,3 @@ def _found(gathered: Gathered, structures: Structures) -> dict[str, Any]:
             for (iteration, simulation), reason in structures.unreadable.items()
         ],
     }
-
-
-def _leave(
-    run_dir: Path,
-    iteration: int,
-    restarts: list[Restart],
-    block: Block,
-    seen: Seen | None,
-    record: Mapping[str, Any],
-) -> None:
-    for number, restart in enumerate(restarts):
-        restart.write(start_file(run_dir, iteration, number))
-    if seen is not None:
-        chosen = [row for row in _rows(restarts, block) if row is not None]
-        seen.write(latent_file(run_dir, iteration), block.frames, chosen)
-    # The record last: where it is, all are.
-    write_json(inference_file(run_dir, iteration), record)

@@ -30,6 +30,17 @@ class Restart(NamedTuple):
     structure: Any
     """One frame as mdtraj has it."""
 
+    @property
+    def positions_nm(self) -> NDArray[np.float64]:
+        """Shape ``(n_atoms, 3)``."""
+        return np.asarray(self.structure.xyz[0], np.float64)
+
+    @property
+    def box_nm(self) -> NDArray[np.float64] | None:
+        """Box vectors as rows, where there is a box."""
+        vectors = self.structure.unitcell_vectors
+        return None if vectors is None else np.asarray(vectors[0], np.float64)
+
     def write(self, path: Path) -> None:
         """Write the structure to `path` as a PDB file, whole or not at all."""
         with drafted(path) as draft:
@@ -49,11 +60,15 @@ class Structures:
     unreadable
         Filled with the reason for each trajectory that could not be read, by iteration and
         simulation.
+    growing
+        Trajectories that may not be at their place yet: where they are, and how many frames will
+        last.
     """
 
     run_dir: str | Path
     topology: Any
     unreadable: dict[tuple[int, int], str] = field(default_factory=dict)
+    growing: dict[tuple[int, int], tuple[Path, int]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, run_dir: str | Path) -> Structures:
@@ -68,7 +83,7 @@ class Structures:
 
     def read(self, frame: Frame) -> Restart:
         """Return a frame; raise `StageError` if its trajectory is missing, damaged or too short."""
-        path = trajectory_file(self.run_dir, frame.iteration, frame.simulation)
+        path = self._file(frame)
         try:
             structure = extra("mdtraj").load_frame(str(path), frame.frame, top=self.topology)
         except _UNREADABLE as error:
@@ -79,11 +94,17 @@ class Structures:
             raise StageError(f"{path}: frame {frame.frame} has positions that are not finite")
         return Restart(frame, structure)
 
+    def _file(self, frame: Frame) -> Path:
+        path = trajectory_file(self.run_dir, frame.iteration, frame.simulation)
+        growing, _ = self.growing.get(frame[:2], (path, 0))
+        return path if path.exists() else growing
+
     def last(self, iteration: int, simulation: int) -> Restart | None:
         """Return the last frame of a simulation; `None` if there is none that can be read."""
         path = trajectory_file(self.run_dir, iteration, simulation)
         if not path.exists():
-            return None
+            _, n_frames = self.growing.get((iteration, simulation), (path, 0))
+            return self.read(Frame(iteration, simulation, n_frames - 1)) if n_frames else None
         try:
             with extra("mdtraj").open(str(path)) as file:
                 n_frames = len(file)

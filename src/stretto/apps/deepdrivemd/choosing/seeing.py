@@ -16,7 +16,7 @@ from stretto.apps.deepdrivemd.files import StageError, write_arrays
 from stretto.apps.deepdrivemd.learning.model import Model
 from stretto.apps.deepdrivemd.places import model_file
 
-__all__ = ["Seen", "see"]
+__all__ = ["Seen", "see", "seen_by"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,10 +77,29 @@ def see(
     path = model_file(run_dir, model_iteration)
     model = Model.load(path)
     try:
-        embedding = model.embed(block, cores=cores, gpus=gpus)
-        latent = standardised(embedding)
+        return seen_by(model, model_iteration, block, settings, cores=cores, gpus=gpus)
     except StageError as error:
         raise StageError(f"{path}: {error}") from None
+
+
+def seen_by(
+    model: Model,
+    model_iteration: int,
+    block: Block,
+    settings: InferenceSettings,
+    *,
+    cores: int,
+    gpus: float,
+) -> Seen:
+    """Return frames as a model sees them, which is that of an iteration.
+
+    Raises
+    ------
+    StageError
+        If it is of other features, or has learned nothing.
+    """
+    embedding = model.embed(block, cores=cores, gpus=gpus)
+    latent = standardised(embedding)
     return Seen(
         model_iteration,
         model.iteration,

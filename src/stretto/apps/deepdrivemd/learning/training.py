@@ -15,6 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stretto import WorkflowError
 from stretto.apps.deepdrivemd.arguments import extra
 from stretto.apps.deepdrivemd.blocks import Block
@@ -27,7 +30,7 @@ from stretto.apps.deepdrivemd.learning.settings import ModelSettings
 from stretto.apps.deepdrivemd.places import divergence_file, loss_file, model_file
 from stretto.apps.deepdrivemd.turns import Turn
 
-__all__ = ["train"]
+__all__ = ["Fitted", "begun", "fallen_back", "leave", "record_of", "train", "tried"]
 
 _LAYERS = ("kind", "latent", "filters", "dense", "widths")
 
@@ -92,7 +95,7 @@ def train(
     )
     parent = turn.inputs.get("training")
     before = None if parent is None else Model.load(model_file(run_dir, parent))
-    start = _start(before, gathered.block, wanted, turn.iteration, seed)
+    start = begun(before, gathered.block, wanted, turn.iteration, seed)
     held = held_out(gathered.block.frames, wanted.validation)
     fitted = _fitted(
         start,
@@ -104,23 +107,15 @@ def train(
     record = {
         "iteration": turn.iteration,
         "parent": parent,
-        "trained_in": fitted.model.iteration,
-        "fell_back": fitted.curves is None,
         "attempt": attempt,
         "seed": seed,
-        "learning_rate": fitted.learning_rate,
-        "diverged": fitted.diverged,
-        "loss": None if fitted.curves is None else asdict(fitted.curves),
-        "frames": {"learnt": int((~held).sum()), "held_out": int(held.sum())},
         "remade": gathered.remade,
-        "settings": wanted.model_dump(mode="json"),
-        "device": device_of(gpus),
-        "versions": {"torch": extra("torch").__version__},
+        **record_of(fitted, held, wanted, gpus),
     }
-    return _leave(run_dir, turn.iteration, fitted, record)
+    return leave(run_dir, turn.iteration, fitted, record)
 
 
-class _Fitted(NamedTuple):
+class Fitted(NamedTuple):
     """A model, and how it came about; without curves it is the model before."""
 
     model: Model
@@ -135,33 +130,86 @@ def _fitted(
     fitting: Callable[..., tuple[dict[str, Any], Curves]],
     attempt: int,
     note: Path,
-) -> _Fitted:
+) -> Fitted:
     diverged = _divergences(note, attempt)
+    fitted = tried(start, fitting, attempt, diverged)
+    if isinstance(fitted, Fitted):
+        return fitted
+    write_json(note, diverged)
+    if fall_back is None:
+        raise StageError(f"{fitted}; the next attempt, if there is one, halves it")
+    return fallen_back(fall_back, fitted, diverged)
+
+
+def tried(
+    start: Model,
+    fitting: Callable[..., tuple[dict[str, Any], Curves]],
+    attempt: int,
+    diverged: list[dict[str, Any]],
+) -> Fitted | str:
+    """Return what `start` has learned, or how it diverged.
+
+    Parameters
+    ----------
+    start
+        What to go on from.
+    fitting
+        `fit` for all but the learning rate, which is halved for each time it has diverged.
+    attempt, diverged
+        For the record; another divergence is added.
+    """
     learning_rate = start.settings.learning_rate / 2 ** len(diverged)
     try:
         weights, curves = fitting(learning_rate=learning_rate)
     except DivergedError as error:
         once = {"attempt": attempt, "update": error.update, "learning_rate": learning_rate}
         diverged.append(once)
-        write_json(note, diverged)
-        said = (
+        return (
             f"training of iteration {start.iteration} diverged at update {error.update} with a "
             f"learning_rate of {learning_rate:g}"
         )
-        if fall_back is None:
-            raise StageError(f"{said}; the next attempt, if there is one, halves it") from None
-        print(f"{said}; the model of iteration {fall_back.iteration} is used on")  # noqa: T201 -- a task's log
-        return _Fitted(fall_back, None, learning_rate, diverged)
-    return _Fitted(replace(start, weights=weights), curves, learning_rate, diverged)
+    return Fitted(replace(start, weights=weights), curves, learning_rate, diverged)
 
 
-def _start(
+def fallen_back(before: Model, said: str, diverged: list[dict[str, Any]]) -> Fitted:
+    """Return the model before, and say so."""
+    print(f"{said}; the model of iteration {before.iteration} is used on")  # noqa: T201 -- a task's log
+    return Fitted(before, None, diverged[-1]["learning_rate"], diverged)
+
+
+def record_of(
+    fitted: Fitted, held: NDArray[np.bool_], wanted: ModelSettings, gpus: float
+) -> dict[str, Any]:
+    """Return what the record says of the model itself."""
+    return {
+        "trained_in": fitted.model.iteration,
+        "fell_back": fitted.curves is None,
+        "learning_rate": fitted.learning_rate,
+        "diverged": fitted.diverged,
+        "loss": None if fitted.curves is None else asdict(fitted.curves),
+        "frames": {"learnt": int((~held).sum()), "held_out": int(held.sum())},
+        "settings": wanted.model_dump(mode="json"),
+        "device": device_of(gpus),
+        "versions": {"torch": extra("torch").__version__},
+    }
+
+
+def begun(
     before: Model | None,
     block: Block,
     wanted: ModelSettings,
     iteration: int,
     seed: int,
 ) -> Model:
+    """Return what to go on from: the model before, or without one fresh weights.
+
+    Raises
+    ------
+    WorkflowError
+        If such a model cannot learn these features.
+    StageError
+        If the model before is of other features, or has other layers.
+    """
     if before is not None:
         before.check(block)
         for name in _LAYERS:
@@ -198,9 +246,10 @@ def _divergences(note: Path, attempt: int) -> list[dict[str, Any]]:
         raise StageError(f"{note}: damaged, or not a list of divergences ({error})") from None
 
 
-def _leave(
-    run_dir: str, iteration: int, fitted: _Fitted, record: Mapping[str, Any]
+def leave(
+    run_dir: str, iteration: int, fitted: Fitted, record: Mapping[str, Any]
 ) -> dict[str, Any]:
+    """Write a model with its record, and return what a task says of them."""
     # The record first: where a model is, both are.
     write_json(loss_file(run_dir, iteration), record)
     path = model_file(run_dir, iteration)

@@ -14,6 +14,8 @@ key                     what
 ``model``               iteration of the model that inference went by, or null
 ``trained_in``          iteration in which that model learned, earlier where a later training
                         diverged, or null
+``round``               in a stream, which choice of that inference it was; see ``picks.json``
+``frames_behind``       in a stream, frames that inference knew and its model had not learned from
 ``minimised``           whether a chosen frame had to be minimised, for a clash or an explosion
 ``iteration``,          whose frames they are
 ``simulation``
@@ -79,6 +81,8 @@ class Origin(_Read):
     inference: int | None = None
     model: int | None = None
     trained_in: int | None = None
+    round: int | None = None
+    frames_behind: int | None = None
     minimised: bool = False
 
 

@@ -22,6 +22,7 @@ from typing import NamedTuple
 from stretto.apps.deepdrivemd.arguments import extra
 from stretto.apps.deepdrivemd.dcd import DcdFile, Layout
 from stretto.apps.deepdrivemd.files import StageError
+from stretto.apps.deepdrivemd.lineage import Frame
 from stretto.apps.deepdrivemd.molecules import Molecule, choose_platform, platform_properties
 from stretto.apps.deepdrivemd.places import record_file, system_folder, trajectory_file
 from stretto.apps.deepdrivemd.simulating.checkpoints import Checkpoint
@@ -41,6 +42,8 @@ class Progress(NamedTuple):
 
     file: Path
     """Has the frames; with others behind them that may yet be dropped."""
+    parent: Frame | None
+    """The frame it started from."""
     potential_kj_mol: tuple[float, ...]
     """Of each frame; as many as there are frames."""
 
@@ -189,8 +192,6 @@ class Work:
         )
         checkpoint = checkpoint.changed(resumed=(*checkpoint.resumed, resumption))
         checkpoint.write(self.folder)
-        if checkpoint.frames:
-            self._tell(self.folder / checkpoint.trajectory, checkpoint)
         return checkpoint
 
     def _usable(self, checkpoint: Checkpoint) -> bool:
@@ -225,6 +226,8 @@ class Work:
         with DcdFile.opened(
             self.folder / name, self.layout, kept=kept, n_kept=checkpoint.frames
         ) as frames:
+            if checkpoint.frames:
+                self._tell(self.folder / name, checkpoint)
             while len(energies) < self.settings.frames:
                 if len(energies) == checkpoint.frames:
                     dynamics.load(checkpoint.state, self._seeds(checkpoint))
@@ -273,7 +276,8 @@ class Work:
 
     def _tell(self, file: Path, checkpoint: Checkpoint) -> None:
         if self.told is not None:
-            self.told(Progress(file, checkpoint.potential_kj_mol))
+            assert checkpoint.origin is not None
+            self.told(Progress(file, checkpoint.origin.parent, checkpoint.potential_kj_mol))
 
     def _noted(self, checkpoint: Checkpoint, frame: int, error: ExplosionError) -> StageError:
         explosion = Explosion(
