@@ -42,7 +42,7 @@ def growth(
     float | None
         `None` where there are no earlier frames to compare with, or fewer than a neighbourhood has.
     """
-    newest = iterations == iterations.max()
+    newest = iterations == iterations.max(initial=-1)
     earlier = latent[~newest]
     if len(earlier) <= neighbours:
         return None

@@ -298,7 +298,7 @@ def _view(seen: Seen | None, newest: int) -> dict[str, Any]:
         "model": seen.model_iteration,
         "trained_in": seen.trained_in,
         # How many iterations of frames it has not learned from.
-        "model_age": newest - seen.trained_in,
+        "model_age": max(newest - seen.trained_in, 0),
         "outliers": {
             "frames": seen.rarity.outliers,
             "clusters": seen.rarity.clusters,

@@ -90,8 +90,11 @@ def seen_by(
     *,
     cores: int,
     gpus: float,
+    judged: int | None = None,
 ) -> Seen:
     """Return frames as a model sees them, which is that of an iteration.
+
+    Growth is that of iteration `judged`, or else of the newest one.
 
     Raises
     ------
@@ -100,11 +103,13 @@ def seen_by(
     """
     embedding = model.embed(block, cores=cores, gpus=gpus)
     latent = standardised(embedding)
+    iterations = block.frames[:, 0]
+    known = iterations <= (iterations.max() if judged is None else judged)
     return Seen(
         model_iteration,
         model.iteration,
         embedding,
         latent,
         rarity(latent, settings),
-        growth(latent, block.frames[:, 0], neighbours=settings.neighbours),
+        growth(latent[known], iterations[known], neighbours=settings.neighbours),
     )

@@ -17,7 +17,7 @@ its choices in ``picks.json``, a list:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +29,7 @@ from stretto.apps.deepdrivemd.choosing.restarts import Structures
 from stretto.apps.deepdrivemd.choosing.seeing import seen_by
 from stretto.apps.deepdrivemd.choosing.settings import InferenceSettings
 from stretto.apps.deepdrivemd.files import StageError, write_json
-from stretto.apps.deepdrivemd.gathering import Pool, gather
+from stretto.apps.deepdrivemd.gathering import Best, Pool, gather
 from stretto.apps.deepdrivemd.places import inference_file, picks_file, trajectory_file
 from stretto.apps.deepdrivemd.streaming.messages import (
     Features,
@@ -54,6 +54,7 @@ def stream_infer(
     settings: Mapping[str, Any],
     simulations: int,
     iterations: int,
+    frames: int,
     blocks: int = 1,
     first: int = 0,
 ) -> dict[str, Any]:
@@ -67,6 +68,9 @@ def stream_infer(
         The section ``inference``, see `InferenceSettings`.
     simulations, iterations, blocks
         Tasks that simulate, simulations of each, and blocks of an iteration.
+    frames
+        Frames of a whole iteration as features.  How much new there is in an iteration is asked
+        when it is whole: a few frames seldom show any.
     first
         Iterations of the runs that this one continues.
 
@@ -88,7 +92,7 @@ def stream_infer(
         arriving = stack.enter_context(stretto.channel("blocks"))
         picks = stack.enter_context(stretto.channel("picks"))
         models = stack.enter_context(stretto.channel("models")) if wanted.needs_model else None
-        choosing = _Choosing(run_dir, wanted, simulations, seed, cores, gpus)
+        choosing = _Choosing(run_dir, wanted, simulations, frames, seed, cores, gpus, first)
         if first:
             old = gather(
                 run_dir, first - 1, blocks=blocks, most_frames=wanted.most_frames, first=first
@@ -139,9 +143,11 @@ class _Choosing:
         run_dir: str,
         settings: InferenceSettings,
         simulations: int,
+        frames: int,
         seed: int,
         cores: int,
         gpus: float,
+        first: int,
     ) -> None:
         self.pool = Pool(settings.most_frames)
         self.learnt: Learnt | None = None
@@ -152,9 +158,11 @@ class _Choosing:
         self._run_dir = run_dir
         self._settings = settings
         self._simulations = simulations
+        self._frames = frames
         self._seed = seed
         self._cores = cores
         self._gpus = gpus
+        self._first = first
         self._growing: dict[tuple[int, int], tuple[Path, int]] = {}
         self._news = False
 
@@ -216,6 +224,11 @@ class _Choosing:
         if self._news:
             self._made(self.iteration)
 
+    def _whole(self, best: Sequence[Best]) -> int:
+        """Return the newest iteration that is whole, or of a run before; -1 if there is none."""
+        whole = (one.iteration for one in best if one.frames >= self._frames)
+        return max([self._first - 1, *whole])
+
     def _made(self, iteration: int) -> tuple[Choice, int]:
         gathered, learnt, settings = self.pool.gathered(), self.learnt, self._settings
         structures = Structures.of(self._run_dir)
@@ -232,6 +245,7 @@ class _Choosing:
                 settings,
                 cores=self._cores,
                 gpus=self._gpus,
+                judged=self._whole(gathered.best),
             )
             behind = max(self.pool.frames - learnt.frames, 0)
         earlier = _earlier(picks_file(self._run_dir, iteration))

@@ -25,6 +25,10 @@ _SECTIONS: Mapping[str, tuple[str, type[Section]]] = {
 }
 
 
+_MOST_CAPACITY = 1_000_000
+"""The most that a channel may have."""
+
+
 def streaming_workflow(
     name: str,
     *,
@@ -70,8 +74,10 @@ def streaming_workflow(
         one: kind.of(settings.get(one, {}), section=section)
         for one, (section, kind) in _SECTIONS.items()
     }
-    simulation, inference = sections["simulation"], sections["inference"]
+    simulation, aggregation = sections["simulation"], sections["aggregation"]
+    inference = sections["inference"]
     assert isinstance(simulation, SimulationSettings)
+    assert isinstance(aggregation, AggregationSettings)
     assert isinstance(inference, InferenceSettings)
     names = [one for one in _SECTIONS if one != "training" or inference.needs_model]
     numbers = {
@@ -79,6 +85,7 @@ def streaming_workflow(
         "blocks": count("blocks", blocks),
         "iterations": count("iterations", iterations),
         "first": count("first", first, least=0),
+        "frames": simulations * -(-simulation.frames // aggregation.every),
     }
     count("ahead", ahead)
     sets = []
@@ -95,14 +102,14 @@ def streaming_workflow(
             "with_": () if one == "simulation" else "simulation",
         }
         sets.append(TaskSet(one, **stage | dict(given)))
-    # The last one may be short, and so may one that an attempt broke off.
+    # Of a simulation.  The last one may be short, and so may one that an attempt broke off.
     portions = simulation.frames // simulation.checkpoint_every + 2
     channels = [
         Channel("frames", "simulation", "aggregation", every=True, capacity=2 * simulations),
         Channel("blocks", "aggregation", names[2:], capacity=ahead * portions * blocks),
     ]
     # At most one a portion each: there is always room.
-    most = simulations * iterations * portions + 1
+    most = min(simulations * iterations * portions + 1, _MOST_CAPACITY)
     if inference.needs_model:
         channels.append(Channel("models", "training", "inference", capacity=most))
     channels.append(Channel("picks", "inference", "simulation", every=True, capacity=most))
@@ -119,5 +126,5 @@ _TAKEN = {
     "simulation": ("iterations", "first"),
     "aggregation": ("simulations", "blocks"),
     "training": ("blocks", "iterations", "first"),
-    "inference": ("simulations", "blocks", "iterations", "first"),
+    "inference": ("simulations", "frames", "blocks", "iterations", "first"),
 }
