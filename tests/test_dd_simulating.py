@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from stretto import WorkflowError
 from stretto.apps.deepdrivemd.dcd import DcdFile, Layout, read_dcd
 from stretto.apps.deepdrivemd.files import StageError
 from stretto.apps.deepdrivemd.lineage import Frame
+from stretto.apps.deepdrivemd.molecules import load
 from stretto.apps.deepdrivemd.places import (
     inference_file,
     record_file,
@@ -30,7 +32,11 @@ from stretto.apps.deepdrivemd.places import (
     trajectory_file,
 )
 from stretto.apps.deepdrivemd.simulating import Record, SimulationSettings
+from stretto.apps.deepdrivemd.simulating.checkpoints import Checkpoint
 from stretto.apps.deepdrivemd.simulating.dynamics import Dynamics
+from stretto.apps.deepdrivemd.simulating.records import Explosion
+from stretto.apps.deepdrivemd.simulating.starts import structure_start
+from stretto.apps.deepdrivemd.simulating.work import Work
 from tests.dd_runs import PDB, TINY, change_system, choose, new_run, run_simulation
 
 FRAMES = TINY["steps"] // TINY["report_every"]
@@ -547,3 +553,48 @@ def test_frames_of_other_programs_are_read(tmp_path):
 def test_a_setting_that_cannot_be_used_is_named(run_dir, changes, message):
     with pytest.raises(WorkflowError, match=message):
         run_simulation(run_dir, **changes)
+
+
+def test_what_was_told_of_a_simulation_is_never_taken_back(tmp_path):
+    """Also after a third explosion it goes on, though who is not told would begin again."""
+    run_dir, found = new_run(tmp_path / "run"), []
+    folder = tmp_path / "task"
+
+    def work(attempt, molecule):
+        return Work.of(
+            0,
+            0,
+            SimulationSettings.of(TINY, section="simulation"),
+            seed=1,
+            attempt=attempt,
+            run_dir=str(run_dir),
+            folder=folder,
+            start=lambda: structure_start(run_dir, molecule.positions_nm),
+            molecule=molecule,
+            cores=1,
+            gpus=0,
+            told=found.append,
+        )
+
+    whole = load(system_folder(run_dir))
+    work(1, whole).done()
+    assert [len(one.potential_kj_mol) for one in found] == [5, 10, 15, 20, 20]
+    record = record_file(run_dir, 0, 0)
+    record.unlink()
+    first = work(1, whole)
+    found.clear()
+
+    def stop_after_two(progress):
+        found.append(progress)
+        if len(found) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        replace(first, told=stop_after_two).done()
+    checkpoint = Checkpoint.read(folder, first.job)
+    exploded = Explosion(attempt=2, frame=11, potential_kj_mol=None)
+    checkpoint.changed(explosions=(exploded,)).write(folder)
+    energies = found[-1].potential_kj_mol
+    work(3, whole).done()
+    assert Record.read(run_dir, 0, 0).potential_kj_mol[:10] == energies
+    assert Record.read(run_dir, 0, 0).draw == 2

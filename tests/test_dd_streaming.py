@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from stretto.analysis import check, utilisation
 from stretto.apps.deepdrivemd.aggregating import AggregationSettings, remade
 from stretto.apps.deepdrivemd.blocks import Block
 from stretto.apps.deepdrivemd.dcd import read_dcd
+from stretto.apps.deepdrivemd.gathering import Pool, gather
 from stretto.apps.deepdrivemd.learning import Model
 from stretto.apps.deepdrivemd.lineage import Frame
 from stretto.apps.deepdrivemd.places import (
@@ -40,7 +42,7 @@ from stretto.apps.deepdrivemd.simulating import Record
 from stretto.apps.deepdrivemd.streaming import streaming_workflow
 from stretto.runtime import Ending
 from stretto.trace import Outcome
-from tests.dd_parts import record_of
+from tests.dd_parts import record_of, write_block
 from tests.dd_runs import new_run
 
 SLACK_US = 10_000_000
@@ -182,18 +184,60 @@ def test_all_stages_run_at_once_and_say_when_they_wait(whole):
 
 def test_a_killed_simulation_goes_on_and_nothing_is_lost(tmp_path):
     run_dir = new_run(tmp_path / "run")
-    needs = {"simulation": {"function": "tests.dd_streams:killed_once"}}
-    trace = ran(stream(needs=needs), run_dir).trace
-    assert Outcome.FAILED in [Outcome(one) for one in trace.outcome.tolist()]
-    found = records(run_dir)
+    found = killed_run("simulation", run_dir)
     assert [found[iteration, 0].attempt for iteration in range(3)] == [1, 1, 2]
     (resumption,) = found[2, 0].resumed
     assert (resumption.attempt, resumption.why) == (2, "interrupted")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["training", "inference"])
+def test_another_stage_that_is_killed_takes_up_what_it_had(tmp_path, stage):
+    killed_run(stage, new_run(tmp_path / "run"))
+
+
+def killed_run(stage, run_dir):
+    """Return the records of a stream in which a task of a stage is killed, having looked at all."""
+    needs = {stage: {"function": f"tests.dd_streams:{stage}"}}
+    trace = ran(stream(needs=needs), run_dir).trace
+    outcomes = Counter(Outcome(one) for one in trace.outcome.tolist())
+    assert outcomes[Outcome.FAILED] >= 1
+    assert outcomes[Outcome.FINISHED] == SIMULATIONS + 3
     assert_blocks_are_of_the_files(run_dir)
     for iteration in range(ITERATIONS):
         assert Model.load(model_file(run_dir, iteration)).iteration == iteration
         assert inference_file(run_dir, iteration).exists()
-    assert {step.record.kind for step in trace_back(run_dir, Frame(5, 0, 0))[-1:]} == {"structure"}
+        for number, pick in enumerate(json.loads(picks_file(run_dir, iteration).read_text())):
+            assert pick["round"] == number
+    found = records(run_dir)
+    for iteration, one in found:
+        steps = trace_back(run_dir, Frame(iteration, one, 0))
+        assert steps[-1].record.kind == "structure"
+    return found
+
+
+def test_a_training_that_diverges_is_tried_with_half_the_step_and_then_named(tmp_path):
+    run_dir = new_run(tmp_path / "run")
+    flow = stream(training={"learning_rate": 1e30}, needs={"training": {"retries": 0}})
+    ended = stretto.run(flow, platform="local:5", run_dir=run_dir)
+    check(ended.trace, slack_us=SLACK_US)
+    assert ended.ending is Ending.FAILED
+    (reason,) = [one for one in ended.trace.reasons.values() if "training of iteration" in one]
+    assert "training of iteration 0 diverged at update" in reason
+
+
+def test_what_comes_bit_by_bit_is_shared_as_what_is_gathered(tmp_path):
+    features = np.arange(240, dtype=np.float32).reshape(-1, 2)
+    pool = Pool(60)
+    for iteration in range(3):
+        write_block(tmp_path, iteration, features, rmsd_nm=np.linspace(1, 1 + iteration, 120))
+        block = Block.read(block_file(tmp_path, iteration, 0))
+        for begin in range(0, 120, 30):
+            pool.add(block.rows(np.arange(begin, begin + 30)))
+    gathered = gather(tmp_path, 2, blocks=1, most_frames=60)
+    assert np.array_equal(pool.gathered().block.frames, gathered.block.frames)
+    assert pool.gathered().best == gathered.best
+    assert pool.frames == 360
 
 
 def test_it_stops_when_it_has_converged_with_whole_simulations(tmp_path):
