@@ -129,9 +129,10 @@ def test_it_leaves_the_files_that_the_other_form_leaves(whole):
     records(run_dir)
     for iteration in range(ITERATIONS):
         model = Model.load(model_file(run_dir, iteration))
-        assert (model.iteration, model.parent) == (iteration, iteration - 1 if iteration else None)
+        assert model.iteration >= iteration
+        assert model.parent is None or model.parent < model.iteration
         learnt = record_of(loss_file(run_dir, iteration))
-        assert (learnt["iteration"], learnt["trained_in"]) == (iteration, iteration)
+        assert (learnt["iteration"], learnt["trained_in"]) == (iteration, model.iteration)
         assert record_of(inference_file(run_dir, iteration))["frames_until"] == iteration
         assert latent_file(run_dir, iteration).exists()
         assert all(start_file(run_dir, iteration, one).exists() for one in range(SIMULATIONS))
@@ -147,7 +148,8 @@ def test_all_frames_are_learnt_and_chosen_among_in_the_end(whole):
     assert last["frames_behind"] == 0
     assert [one["frames"] for one in last["iterations"]] == [SIMULATIONS * FRAMES / 2] * ITERATIONS
     assert whole.result("aggregation")["frames"] == ITERATIONS * SIMULATIONS * FRAMES / 2
-    assert whole.result("training")["models"] >= ITERATIONS
+    assert Model.load(model_file(whole.directory, ITERATIONS - 1)).iteration == ITERATIONS - 1
+    assert whole.result("training")["models"] >= 2
     assert whole.result("inference")["rounds"] >= ITERATIONS
 
 
@@ -205,7 +207,7 @@ def killed_run(stage, run_dir):
     assert outcomes[Outcome.FINISHED] == SIMULATIONS + 3
     assert_blocks_are_of_the_files(run_dir)
     for iteration in range(ITERATIONS):
-        assert Model.load(model_file(run_dir, iteration)).iteration == iteration
+        assert Model.load(model_file(run_dir, iteration)).iteration >= iteration
         assert inference_file(run_dir, iteration).exists()
         for number, pick in enumerate(json.loads(picks_file(run_dir, iteration).read_text())):
             assert pick["round"] == number

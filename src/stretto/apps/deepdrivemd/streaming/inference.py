@@ -99,7 +99,7 @@ def stream_infer(
             )
             choosing.pool = Pool(wanted.most_frames, old)
         left = [one for one in range(first, first + iterations) if _left(run_dir, one)]
-        for iteration, portion in portions(arriving):
+        for iteration, portion in portions(arriving, each=True):
             choosing.take(portion)
             if left and iteration < left[-1]:
                 continue  # an earlier attempt has left its choice

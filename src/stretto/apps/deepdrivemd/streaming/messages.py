@@ -1,8 +1,8 @@
 """What the stages of a stream tell each other, and in what portions it is taken.
 
 The iteration that a stream is *in* is the newest one that a frame has come from.  Frames of one
-simulation come in order, so it goes up by one at a time, and every iteration has its own model and
-its own inference, if only of few frames.  Frames of earlier iterations may still come in it.
+simulation come in order, so it goes up by one at a time.  Frames of earlier iterations may still
+come in it.
 """
 
 from __future__ import annotations
@@ -155,10 +155,15 @@ def there(channel: Receiver) -> list[object]:
             return found
 
 
-def portions(channel: Receiver) -> Iterator[tuple[int, list[Features]]]:
+def portions(channel: Receiver, *, each: bool) -> Iterator[tuple[int, list[Features]]]:
     """Wait for features again and again, and return all that are there, with their iteration.
 
-    It goes up by one at a time, and ends when nothing more will come.
+    It ends when nothing more will come.
+
+    Parameters
+    ----------
+    each
+        Whether no iteration is passed over: one that has begun is a portion of its own.
     """
     waiting: list[Features] = []
     iteration = -1
@@ -169,7 +174,8 @@ def portions(channel: Receiver) -> Iterator[tuple[int, list[Features]]]:
             except EOFError:
                 return
         waiting += map(_features, there(channel))
-        iteration = max(iteration, waiting[0].iteration)
+        seen = waiting[:1] if each else waiting
+        iteration = max(iteration, *(one.iteration for one in seen))
         newer = (at for at, one in enumerate(waiting) if one.iteration > iteration)
         end = next(newer, len(waiting))
         yield iteration, waiting[:end]

@@ -1,7 +1,8 @@
 """Training in a stream: each time that there are new frames the model goes on learning.
 
-A training that diverges is tried again at once with half the step, and if it does so as often as
-it may the model before is used on.
+It takes all frames that are there, so one that is behind does not fall farther behind; an iteration
+that it has not got to has the next model that there is.  A training that diverges is tried again at
+once with half the step, and if it does so as often as it may the model before is used on.
 """
 
 from __future__ import annotations
@@ -76,15 +77,15 @@ def stream_train(
     if first:
         old = gather(run_dir, first - 1, blocks=blocks, most_frames=wanted.most_frames, first=first)
     pool = Pool(wanted.most_frames, old)
-    newest, model = _taken_up(run_dir, range(max(first - 1, 0), first + iterations))
+    done, model = _taken_up(run_dir, range(max(first - 1, 0), first + iterations), first)
     number = 0
     with stretto.channel("blocks") as arriving, stretto.channel("models") as models:
         if model is not None:
-            models.send(Learnt(newest, model, pool.frames))
-        for iteration, portion in portions(arriving):
+            models.send(Learnt(done, model, pool.frames))
+        for iteration, portion in portions(arriving, each=False):
             for one in portion:
                 pool.add(one.block)
-            if iteration < newest:
+            if iteration < done:
                 continue  # an earlier attempt has left its model
             draw = words(seed, attempt, iteration, number)
             block = pool.gathered().block
@@ -102,15 +103,19 @@ def stream_train(
                 "remade": [],
                 **record_of(fitted, held, wanted, gpus),
             }
-            leave(run_dir, iteration, fitted, record)
+            for passed in range(min(done + 1, iteration), iteration + 1):
+                leave(run_dir, passed, fitted, record | {"iteration": passed})
             model = fitted.model
             models.send(Learnt(iteration, model, pool.frames))
-            number, newest = number + 1, iteration
-    return {"models": number, "model": str(model_file(run_dir, newest))}
+            number, done = number + 1, iteration
+    return {"models": number, "model": str(model_file(run_dir, done))}
 
 
-def _taken_up(run_dir: str, iterations: range) -> tuple[int, Model | None]:
-    """Return the newest model that an earlier attempt or run has left, and its iteration."""
+def _taken_up(run_dir: str, iterations: range, first: int) -> tuple[int, Model | None]:
+    """Return the newest model that an earlier attempt or run has left, and its iteration.
+
+    Without one, that before the first, and `None`.
+    """
     for iteration in reversed(iterations):
         path = model_file(run_dir, iteration)
         if path.exists():
@@ -118,7 +123,7 @@ def _taken_up(run_dir: str, iterations: range) -> tuple[int, Model | None]:
                 return iteration, Model.load(path)
             except StageError as error:
                 print(f"a model is passed over: {error}")  # noqa: T201 -- a task's log
-    return iterations.start, None
+    return first - 1, None
 
 
 def _fitted(start: Model, before: Model | None, fitting: Any, attempt: int, retries: int) -> Fitted:
