@@ -113,3 +113,34 @@ def test_staleness_hides_the_model_behind_the_simulations(mode: str) -> None:
     else:
         # Five cores: four simulate without a pause, the fifth has all of the model's work.
         assert ttx[1] < 4 * 10 + chain
+
+
+def test_as_a_stream_all_sets_run_at_once_and_the_loop_turns_inside_of_them() -> None:
+    workflow = loop(loop={"form": "stream", "iterations": 5, "staleness": 2})
+    assert [one.name for one in workflow.task_sets] == [
+        "simulation",
+        "aggregation",
+        "training",
+        "inference",
+    ]
+    assert (workflow.iterations, workflow["simulation"].tasks) == (1, 4)
+    work: Any = workflow["simulation"].work
+    assert dict(work.arguments)["iterations"] == 5
+    assert {one.with_ for one in workflow.task_sets[1:]} == {("simulation",)}
+    assert [one.name for one in workflow.channels] == ["frames", "blocks", "models", "picks"]
+    trace = simulate(workflow, "local:8")
+    check(trace)
+    assert trace.ttx_us == 10_000_000
+
+
+@pytest.mark.parametrize(
+    ("section", "given", "message"),
+    [
+        ("simulation", {"command": "md"}, "simulation.command: a stage can be replaced only where"),
+        ("inference", {"function": "mine:choose"}, "inference.function: a stage can be replaced"),
+        ("simulation", {"resources": {"failures": 1}}, "simulation.resources.failures: expected 0"),
+    ],
+)
+def test_what_a_stream_cannot_do_is_told(section: str, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(WorkflowError, match=message):
+        loop(loop={"form": "stream"}, **{section: given})

@@ -120,6 +120,11 @@ def compare(
     StrettoError
         If a run fails for good or is stopped; says how to go on.
     """
+    if configuration.loop.form == "stream":
+        raise WorkflowError(
+            "expected stages: a stream has nothing that modes could overlap, found stream",
+            path=("loop", "form"),
+        )
     where = Path(folder).absolute()
     say("one iteration, to learn how long the stages take here")
     once = configuration.looped(iterations=1, mode=Mode.SEQUENTIAL)

@@ -5,7 +5,8 @@
 Each aggregation waits for its own block of simulations, training for all of them and for the
 training before it, whose model it goes on from.  Simulations wait for the inference before them,
 or, with staleness, for an older one: then they run while the model is made.  Without a model there
-is no training.
+is no training.  As a stream all of them run at once (see `streaming`), and for the engine the loop
+turns once.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from __future__ import annotations
 from typing import Any
 
 from stretto import Dependency, Pattern, Resources, TaskSet, Workflow, WorkflowError
+from stretto.apps.deepdrivemd.arguments import literal
 from stretto.apps.deepdrivemd.configuring.configuration import SECTION_OF, Configuration
 from stretto.apps.deepdrivemd.configuring.stages import EnsembleNeeds, Needs, Stage
+from stretto.apps.deepdrivemd.streaming import streaming_workflow
 
 __all__ = ["workflow_of"]
 
@@ -36,6 +39,8 @@ def workflow_of(configuration: Configuration) -> Workflow:
         If the needs of a stage or the loop cannot be used; its path are keys of the configuration.
     """
     loop = configuration.loop
+    if loop.form == "stream":
+        return _stream(configuration)
     turns: Any = loop.iterations
     if configuration.inference.until is not None:
         turns = {"at_most": loop.iterations, "until": "inference"}
@@ -48,6 +53,34 @@ def workflow_of(configuration: Configuration) -> Workflow:
             sets,
             iterations=turns,
             stages=[[one.name] for one in sets],
+            folder=configuration.folder,
+        )
+    except WorkflowError as error:
+        raise error.within("loop") from None
+
+
+def _stream(configuration: Configuration) -> Workflow:
+    loop, stages = configuration.loop, configuration.stages
+    needs: dict[str, dict[str, Any]] = {}
+    for name, stage in stages.items():
+        own = stage.resources
+        needs[name] = {
+            "resources": Resources(cores=own.cores, gpus=own.gpus, memory=own.memory),
+            "duration": own.duration,
+            "timeout": own.timeout,
+            "retries": own.retries,
+            "environment": stage.environment or None,
+        }
+    try:
+        return streaming_workflow(
+            loop.name,
+            simulations=configuration.simulation.resources.tasks,
+            blocks=configuration.aggregation.resources.tasks,
+            iterations=loop.iterations,
+            first=loop.first,
+            ahead=1 + loop.staleness,
+            settings={name: stage.settings for name, stage in stages.items()},
+            needs=needs,
             folder=configuration.folder,
         )
     except WorkflowError as error:
@@ -113,9 +146,10 @@ def _arguments(configuration: Configuration, name: str) -> dict[str, Any]:
         arguments |= {"stage": name, **numbers}
         if stage.command is not None:
             del arguments["settings"]
-            words = {"words": list(stage.command), "folder": configuration.folder}
-            return _literal_all(arguments | words)
-        return _literal_all(arguments | {"function": stage.function, "more": stage.arguments})
+            arguments |= {"words": list(stage.command), "folder": configuration.folder}
+        else:
+            arguments |= {"function": stage.function, "more": stage.arguments}
+        return dict(literal(arguments))
     if name == "aggregation":
         arguments |= numbers
     if name in ("training", "inference"):
@@ -127,21 +161,4 @@ def _arguments(configuration: Configuration, name: str) -> dict[str, Any]:
         }
     if name == "training":
         arguments["retries"] = stage.resources.retries
-    return _literal_all(arguments)
-
-
-def _literal_all(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return arguments in whose texts the engine sees no fields."""
-    return {key: _literal(value) for key, value in arguments.items()}
-
-
-def _literal(value: Any) -> Any:
-    match value:
-        case str():
-            return value.replace("{", "{{").replace("}", "}}")
-        case dict():
-            return _literal_all(value)
-        case list() | tuple():
-            return [_literal(inner) for inner in value]
-        case _:
-            return value
+    return dict(literal(arguments))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from stretto import Mode, WorkflowError
 from stretto.apps.deepdrivemd.configuring.stages import (
     AggregationSection,
+    EnsembleNeeds,
     InferenceSection,
     ModelSection,
     SimulationSection,
@@ -42,6 +43,12 @@ class LoopSettings(Section):
         le=1000,
         description="How many iterations older than the newest the choice of a start may be: with "
         "0 simulations wait for the inference before them.",
+    )
+    form: Literal["stages", "stream"] = Field(
+        default="stages",
+        description="stages, each of which waits for files of the one before; or stream, in which "
+        "all tasks run at once and send each other what they have, as in "
+        "docs/deepdrivemd-streaming.md.",
     )
     mode: Mode = Field(
         default=Mode.ASYNCHRONOUS,
@@ -110,6 +117,8 @@ class Configuration(Section):
                 f"last frame, found {self.loop.staleness}",
                 path=("loop", "staleness"),
             )
+        if self.loop.form == "stream":
+            self._check_stream()
         shipped = self.learns and self.model.shipped and self.aggregation.shipped
         if shipped and self.model.kind == "cvae" and self.aggregation.features != "contacts":
             raise WorkflowError(
@@ -118,6 +127,20 @@ class Configuration(Section):
                 path=("model", "kind"),
             )
         return self
+
+    def _check_stream(self) -> None:
+        for name, stage in self.stages.items():
+            if not stage.shipped:
+                raise WorkflowError(
+                    "a stage can be replaced only where the loop's form is stages",
+                    path=(SECTION_OF[name], "function" if stage.command is None else "command"),
+                )
+            if isinstance(stage.resources, EnsembleNeeds) and stage.resources.failures:
+                raise WorkflowError(
+                    "expected 0 in a stream, whose tasks run at once and are tried again as one, "
+                    f"found {stage.resources.failures}",
+                    path=(SECTION_OF[name], "resources", "failures"),
+                )
 
     @property
     def learns(self) -> bool:
