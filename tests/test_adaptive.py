@@ -147,6 +147,15 @@ class TestLearning:
         misled = simulate(told, platform, mode=Mode.TASK_LEVEL, world=world)
         assert trace.ttx_us < 0.95 * misled.ttx_us
 
+    def test_where_nothing_is_known_it_decides_when_a_task_has_ended_and_goes_on_to(self) -> None:
+        workflow, platform = loop(83)
+        world = DrawnWorld(expand(workflow), 83)
+        trace = simulate(hidden(workflow), platform, mode=Mode.ADAPTIVE, world=world)
+        check(trace)
+        assert trace.notes[0].time_us >= trace.ended_us.min()
+        assert len(trace.notes) > 1
+        assert any("aggregation takes" in note.text for note in trace.notes)
+
 
 class TestFreshness:
     """Old input is used where waiting would cost, and not where it costs nothing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from benchmarks.families import loop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,8 +16,8 @@ from stretto.scheduler.adaptive import Mind, outline_of
 from stretto.scheduler.adaptive.beliefs import Belief, Learned
 from stretto.scheduler.adaptive.comparison import Comparison
 from stretto.scheduler.adaptive.least import least_us
-from stretto.scheduler.adaptive.room import Room, dealt
-from stretto.scheduler.adaptive.spread import ends_us, rests_us
+from stretto.scheduler.adaptive.room import Room, dealt, layered
+from stretto.scheduler.adaptive.spread import ends_us, part_ends_us, rests_us
 from stretto.scheduler.slots import FreeSlots
 from stretto.simulator import DrawnWorld, simulate
 from stretto.simulator.virtual import play
@@ -135,6 +136,19 @@ def test_with_noise_it_foresees_what_barriers_cost(name: str) -> None:
         assert foreseen.end_us == pytest.approx(sum(played) / len(played), rel=0.025)
 
 
+@pytest.mark.parametrize("member", [5, 46])
+def test_small_tasks_that_slip_into_the_gaps_a_large_one_waits_for_are_foreseen(
+    member: int,
+) -> None:
+    workflow, platform = loop(member)
+    compared = comparison(beginning(workflow, platform)[1])
+    for release in (Release.TASK, Release.SET):
+        mode = ALIKE[release]
+        played = [simulate(workflow, platform, mode=mode, seed=seed).ttx_us for seed in range(4)]
+        foreseen = compared.foreseen(Policy(release=release), whole=True)
+        assert foreseen.end_us == pytest.approx(sum(played) / len(played), rel=0.02)
+
+
 def test_its_cost_does_not_grow_with_the_number_of_tasks() -> None:
     def events(scale: int) -> int:
         sets = [
@@ -174,6 +188,26 @@ class TestSpread:
 
     def test_whoever_waits_for_a_hundred_waits_two_and_a_half_deviations_longer(self) -> None:
         assert ends_us(96, 1000, 100)[-1][1] == pytest.approx(1245, abs=15)
+
+    @given(st.lists(st.integers(1, 9), min_size=1, max_size=7))
+    def test_a_set_in_waves_has_the_slowest_task_that_it_has_in_one(self, waves: list[int]) -> None:
+        count = sum(waves)
+        firsts = [sum(waves[:number]) for number in range(len(waves))]
+        parts = [
+            part_ends_us(first, tasks, count, 10**6, 10**5)
+            for first, tasks in zip(firsts, waves, strict=True)
+        ]
+        assert [sum(some for some, _ in one) for one in parts] == waves
+        slowest = max(one[-1][1] for one in parts)
+        assert slowest == ends_us(count, 10**6, 10**5)[-1][1]
+        mean = sum(some * end for one in parts for some, end in one) / count
+        assert mean == pytest.approx(10**6, abs=10)
+
+    @given(st.integers(0, 10**5), st.integers(1, 63))
+    def test_any_part_of_a_large_set_is_spread_evenly(self, first: int, tasks: int) -> None:
+        parts = part_ends_us(first, tasks, 10**6, 10**6, 10**5)
+        mean = sum(some * end for some, end in parts) / tasks
+        assert mean == pytest.approx(10**6, abs=10**6 / tasks)
 
     @given(st.integers(1, 500), st.integers(0, 10**9), st.integers(1, 10**8), st.integers(0, 10**7))
     def test_what_has_run_for_a_while_never_ends_in_the_past(
@@ -234,6 +268,17 @@ class TestRoom:
         assert [sum(some for _, some in hand) for hand in hands] == sizes
         for node, there in slots:
             assert sum(some for hand in hands for at, some in hand if at == node) == there
+
+    @given(st.lists(st.tuples(st.integers(0, 4), st.integers(1, 9)), min_size=1), st.integers(1, 8))
+    def test_layers_have_one_rank_a_node_and_lose_none(
+        self, slots: list[tuple[int, int]], most: int
+    ) -> None:
+        layers = layered(slots, most)
+        assert len(layers) <= most
+        assert all(ranks == 1 for layer in layers[:-1] for _, ranks in layer)
+        for node in range(5):
+            there = sum(ranks for at, ranks in slots if at == node)
+            assert sum(some for layer in layers for at, some in layer if at == node) == there
 
 
 def observed(learned: Learned, *took_us: int, first: int = 0) -> Learned:

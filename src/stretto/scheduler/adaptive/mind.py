@@ -52,7 +52,7 @@ SMALL = 500
 those of a small run."""
 WORTH_US = 1000
 """How long a run must take, all in all, for each simulated event: a hundred times what it costs."""
-EVENTS_A_REHEARSAL = 500
+EVENTS_A_REHEARSAL = 1500
 """Simulated events of one rehearsal."""
 FIRST_MARGIN = 0.005
 MARGIN = 0.02
@@ -144,9 +144,11 @@ class Mind:
     def consider(self, now_us: int) -> Adapted | None:
         """Return the change that pays, if this is a decision point and one does."""
         self._look_around(now_us)
-        if not self._news or self.spent >= self._most():
+        known = any(one.known for one in self._learned)
+        if not self._news or not known or self.spent >= self._most(now_us):
             return None
-        occasion = " and ".join(self._news[:MOST_TOLD]) if self._used else "at the start"
+        begun = self._state.n_finished > 0
+        occasion = " and ".join(self._news[:MOST_TOLD]) if begun else "at the start"
         self._news = []
         beliefs = self.beliefs(now_us)
         standing = self.standing(beliefs, now_us)
@@ -164,7 +166,7 @@ class Mind:
         least = least_us(self.outline, standing, beliefs)
         self._end_us = comparison.present.end_us
         chosen = None
-        if self.spent + comparison.spent < self._most():
+        if self.spent + comparison.spent < self._most(now_us):
             chosen = self._chosen(comparison, margin, least)
             chosen = self._with_fresh_input(comparison, chosen)
         self.spent += comparison.spent
@@ -173,10 +175,13 @@ class Mind:
             return None
         return Adapted(now_us, chosen, f"{occasion}: {comparison.reason(chosen)}")
 
-    def _most(self) -> int:
+    def _most(self, now_us: int) -> int:
         """Return how many simulated events this run is worth so far."""
         by_tasks = isqrt(EVENTS * EVENTS * (SMALL + self._state.n_finished) // SMALL)
-        return by_tasks if self._end_us is None else min(by_tasks, self._end_us // WORTH_US)
+        if self._end_us is None:
+            return by_tasks
+        # An end may have been expected before anybody knew how long the tasks take.
+        return min(by_tasks, max(self._end_us, now_us) // WORTH_US)
 
     # How it decides.
 
@@ -242,10 +247,14 @@ class Mind:
     def _finished(self, task: int, time_us: int) -> None:
         kind = self._kind(task)
         learned = self._learned[kind]
+        knew = learned.known
         learned.end(task, time_us - self._since_us.pop(task))
         if self._state.complete(self._state.set_of[task]):
             self._progress.move_on()
-        if self._used and learned.telling:
+        if learned.known and not knew:
+            now_us = learned.belief(0, self._since_us, time_us).mean_us
+            self._news.append(f"{self.outline.names[kind]} takes {now_us / US_PER_SECOND:.4g} s")
+        elif self._used and learned.telling:
             before_us = self._used[kind].mean_us
             now_us = learned.belief(before_us, self._since_us, time_us).mean_us
             if abs(now_us - before_us) > MOVED * before_us:

@@ -56,6 +56,8 @@ class Outline:
         By set: the sets that must run at once with it, itself included; empty if none.
     needs
         By shape.
+    larger
+        By shape: for each shape whether it takes more of anything.
     upstream
         The sets, each after all that wait for it.
     in_stage, in_iteration
@@ -82,6 +84,7 @@ class Outline:
     stale_inputs: tuple[tuple[StaleInput, ...], ...]
     gangs: tuple[tuple[int, ...], ...]
     needs: tuple[Needs, ...]
+    larger: tuple[tuple[bool, ...], ...]
     upstream: tuple[int, ...]
     in_stage: tuple[tuple[int, ...], ...]
     in_iteration: tuple[tuple[int, ...], ...]
@@ -111,6 +114,7 @@ def outline_of(expansion: Expansion, sets: Sequence[GatedSet], nodes: Sequence[N
     )
     shapes = list(dict.fromkeys(one.shape for one in sets))
     named = list(dict.fromkeys(name for one in nodes for name, _ in one.named))
+    needs = tuple(_needs(one, named) for one in shapes)
     there = tuple(_there(one, named) for one in nodes)
     return Outline(
         names=tuple(one.name for one in workflow.task_sets),
@@ -129,7 +133,8 @@ def outline_of(expansion: Expansion, sets: Sequence[GatedSet], nodes: Sequence[N
         fed_by=tuple(one.fed_by for one in sets),
         stale_inputs=tuple(one.stale_inputs for one in sets),
         gangs=tuple(one.gang for one in sets),
-        needs=tuple(_needs(one, named) for one in shapes),
+        needs=needs,
+        larger=tuple(tuple(_larger(other, one) for other in needs) for one in needs),
         upstream=_upstream(after),
         in_stage=expansion.stages,
         in_iteration=tuple(
@@ -163,6 +168,12 @@ def _needs(shape: Resources, named: Sequence[str]) -> Needs:
     amounts = [(number, amount) for number, amount in enumerate(built_in) if amount]
     amounts += [(len(built_in) + named.index(name), amount) for name, amount in shape.named]
     return Needs(shape.ranks, tuple(amounts))
+
+
+def _larger(one: Needs, other: Needs) -> bool:
+    """Return whether a rank of one shape takes more of something than one of another."""
+    there = dict(other.amounts)
+    return any(amount > there.get(number, 0) for number, amount in one.amounts)
 
 
 def _there(node: Node, named: Sequence[str]) -> tuple[int, ...]:

@@ -2,9 +2,12 @@
 
 The rules are those of a round (`rounds`): what has become ready is launched set by set in the order
 of the policy, on the nodes in their order, as far as there is room.  But a wave of alike tasks is
-placed at once and ends in a few groups (`spread`), and no set has more than `MOST_GROUPS` of them
-in flight: beyond that the two that are nearest to each other become one.  So a rehearsal costs what
-the sets, their waves and the nodes cost, whatever the number of tasks.
+placed at once and ends in a few groups (`spread`, `flights`).  So a rehearsal costs what the sets,
+their waves and the nodes cost, whatever the number of tasks.
+
+The tasks of a group end at one time only on paper: where durations vary they end one by one, and
+what needs the room of two of them on a node finds it taken by what needs the room of one.  So where
+something larger waits, a group ends one task a node at a time, with a round after each.
 
 What it does not know: which single tasks feed which.  Of tasks that feed tasks one by one, as many
 are served as have finished; of blocks, as many as are expected to be whole if the tasks in flight
@@ -15,15 +18,15 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
-from heapq import heappop, heappush
 from typing import NamedTuple
 
 from stretto.scheduler.adaptive.beliefs import Belief
 from stretto.scheduler.adaptive.brake import Brake
+from stretto.scheduler.adaptive.flights import Flight, Flights
 from stretto.scheduler.adaptive.least import rest_us
 from stretto.scheduler.adaptive.outline import Outline
-from stretto.scheduler.adaptive.room import Slots, dealt
-from stretto.scheduler.adaptive.spread import ends_us
+from stretto.scheduler.adaptive.room import Slots, dealt, layered
+from stretto.scheduler.adaptive.spread import part_ends_us
 from stretto.scheduler.adaptive.standing import Standing
 from stretto.scheduler.policy import Policy
 from stretto.workflow import Pattern
@@ -31,8 +34,8 @@ from stretto.workflow import Pattern
 __all__ = ["Foreseen", "rehearsed"]
 
 NEVER_US = 1 << 62
-MOST_GROUPS = 6
-"""Groups of a set in flight."""
+MOST_LAYERS = 8
+"""So many tasks of a group on a node end one by one at most, the others with the last of them."""
 NODES_AN_EVENT = 64
 """Nodes that are looked at for the work of one event."""
 
@@ -83,17 +86,6 @@ def rehearsed(
     return Foreseen(end_us, rehearsal.events, rehearsal.complete_us)
 
 
-class _Group(NamedTuple):
-    """Tasks of a set that end together; the first two fields order them."""
-
-    end_us: int
-    serial: int
-    set_index: int
-    tasks: int
-    first: int
-    slots: Slots
-
-
 class _Rehearsal:
     """The state of a rehearsal."""
 
@@ -118,22 +110,16 @@ class _Rehearsal:
         self.thresholds = {index: list(some) for index, some in standing.thresholds.items()}
         self.enough = standing.enough
         self.room = standing.room.copy()
-        self.future: list[_Group] = []
-        """A heap; of groups that were joined the first ones stay in it."""
-        self.joined: set[int] = set()
-        """Serial numbers of groups that became part of another."""
-        self.in_flight: dict[int, list[_Group]] = {}
-        """By set: its groups, soonest first."""
-        self.serial = 0
+        self.flights = Flights()
+        self.landing: Flight | None = None
+        """A group of which some tasks have ended already."""
         self.complete_us = [0] * len(outline.counts)
-        self.flying = 0
-        """Groups in flight."""
         self.done = 0
         """Groups that have ended."""
         self.progress = standing.progress.resumed(self._complete)
         self.brake = Brake(outline, policy)
         for one in standing.groups:
-            self._add(one.set_index, one.end_us, one.tasks, one.first, one.slots)
+            self.flights.add(one.set_index, one.end_us, one.tasks, one.first, one.slots)
         self.listed = self._ranked(self.ready)
         self.line = self._ranked(self.unlaunched) if policy.strict else []
         self.line_from = 0
@@ -148,21 +134,11 @@ class _Rehearsal:
 
     def play(self, most_events: int, not_after_us: int) -> int:
         """Return when all that can be done is done, in microseconds."""
-        future, joined = self.future, self.joined
         self._round()
-        while self.flying:
-            group = heappop(future)
-            if group.serial in joined:
-                joined.remove(group.serial)
-                continue
-            self.now_us = group.end_us
-            self._end(group)
-            while future and (future[0].end_us == self.now_us or future[0].serial in joined):
-                group = heappop(future)
-                if group.serial in joined:
-                    joined.remove(group.serial)
-                else:
-                    self._end(group)
+        while (next_us := self.flights.next_us()) is not None:
+            self.now_us = next_us
+            while self.flights.next_us() == next_us:
+                self._end(self.flights.land())
             if self.now_us >= not_after_us:
                 return not_after_us
             if self.events >= most_events:
@@ -178,10 +154,14 @@ class _Rehearsal:
             self._launch_in_line()
         else:
             self._launch(self._free())
-        if not self.flying:
+        if self._idle():
             self._launch(self._free())
-        if not self.flying:
+        if self._idle():
             self._launch([one for _, one in self.listed])
+
+    def _idle(self) -> bool:
+        """Return whether nothing is in flight."""
+        return not self.flights.number and self.landing is None
 
     def _free(self) -> list[int]:
         """Return the sets that have ready tasks and are not held back, best first."""
@@ -237,10 +217,10 @@ class _Rehearsal:
         if not self.ready[index]:
             del self.listed[bisect_left(self.listed, (-self.priorities[index], index))]
         belief = self.beliefs[outline.kinds[index]]
-        parts = ends_us(tasks, belief.mean_us, belief.spread_us)
+        parts = part_ends_us(first, tasks, outline.counts[index], belief.mean_us, belief.spread_us)
         hands = dealt(slots, [some * ranks for some, _ in parts])
         for (some, takes_us), held in zip(parts, hands, strict=True):
-            self._add(index, self.now_us + takes_us, some, first, held)
+            self.flights.add(index, self.now_us + takes_us, some, first, held)
 
     def _held(self, index: int) -> bool:
         """Return whether the policy holds a set back."""
@@ -254,44 +234,17 @@ class _Rehearsal:
     def _ranked(self, tasks: Sequence[int]) -> list[tuple[int, int]]:
         return sorted((-self.priorities[one], one) for one, some in enumerate(tasks) if some)
 
-    # Groups.
+    # Ends.
 
-    def _add(self, index: int, end_us: int, tasks: int, first: int, slots: Slots) -> None:
-        """Put a group into flight; if there are too many of the set, join two."""
-        group = _Group(end_us, self.serial, index, tasks, first, slots)
-        self.serial += 1
-        self.flying += 1
-        heappush(self.future, group)
-        groups = self.in_flight.setdefault(index, [])
-        insort(groups, group)
-        if len(groups) <= MOST_GROUPS:
-            return
-        # The last one stays as it is: whoever waits for the whole set waits for it.
-        apart = list(map(_apart, groups[:-2], groups[1:-1]))
-        at = apart.index(min(apart))
-        early, late = groups[at : at + 2]
-        joined = _Group(
-            _between_us(early, late),
-            self.serial,
-            index,
-            early.tasks + late.tasks,
-            min(early.first, late.first),
-            early.slots + late.slots,
-        )
-        self.serial += 1
-        self.joined |= {early.serial, late.serial}
-        self.flying -= 1
-        groups[at : at + 2] = [joined]
-        heappush(self.future, joined)
-
-    def _end(self, group: _Group) -> None:
+    def _end(self, group: Flight) -> None:
         """Let a group end, and what waits for it go."""
         outline, index = self.outline, group.set_index
+        slots, tasks = group.slots, group.tasks
+        if self._crowded(index):
+            slots, tasks = self._one_by_one(group)
         self.done += 1
-        self.flying -= 1
-        self.in_flight[index].remove(group)
-        self.room.give_back(outline.shapes[index], group.slots)
-        self.finished[index] += group.tasks
+        self.room.give_back(outline.shapes[index], slots)
+        self.finished[index] += tasks
         if self.finished[index] >= self.enough.get(index, outline.counts[index] + 1):
             self._cut(index)
         complete = self._complete(index)
@@ -309,13 +262,42 @@ class _Rehearsal:
         if complete:
             self.progress.move_on()
 
+    def _crowded(self, index: int) -> bool:
+        """Return whether a group ends one by one: others need more room than one task leaves."""
+        outline = self.outline
+        shape = outline.shapes[index]
+        if not self.beliefs[outline.kinds[index]].spread_us or outline.needs[shape].ranks > 1:
+            return False
+        if outline.gangs[index] or index in self.enough:
+            return False
+        larger = outline.larger[shape]
+        there = (one for _, one in self.listed)
+        coming = (feed.consumer for feed in outline.feeds[index])
+        return any(larger[outline.shapes[one]] for one in (*there, *coming))
+
+    def _one_by_one(self, group: Flight) -> tuple[Slots, int]:
+        """End one task of a group on each node after another; return what is left to end at once.
+
+        With the last of them the set may be complete, so they are left to `_end`.
+        """
+        index, tasks = group.set_index, group.tasks
+        *layers, slots = layered(group.slots, MOST_LAYERS)
+        self.landing = group
+        for layer in layers:
+            self.done += 1
+            self.room.give_back(self.outline.shapes[index], layer)
+            self.finished[index] += len(layer)
+            tasks -= len(layer)
+            for feed in self.outline.feeds[index]:
+                self._feed(feed.consumer)
+            self._round()
+        self.landing = None
+        return slots, tasks
+
     def _cut(self, index: int) -> None:
         """Drop what is not wanted anymore of a set of which enough has ended."""
-        for group in self.in_flight[index]:
-            self.joined.add(group.serial)
-            self.flying -= 1
+        for group in self.flights.drop(index):
             self.room.give_back(self.outline.shapes[index], group.slots)
-        self.in_flight[index].clear()
         if self.ready[index]:
             del self.listed[bisect_left(self.listed, (-self.priorities[index], index))]
         self.ready[index] = self.unlaunched[index] = 0
@@ -357,7 +339,9 @@ class _Rehearsal:
         if pattern is not Pattern.GROUP:
             return min(finished, consumers)
         launched = producers - self.unlaunched[producer]
-        before = min((one.first for one in self.in_flight.get(producer, ())), default=launched)
+        before = self.flights.first_of(producer, launched)
+        if self.landing is not None and self.landing.set_index == producer:
+            before = min(before, self.landing.first)
         whole = before * consumers // producers
         among, ended = launched - before, finished - before
         if among > 0 and ended > 0:
@@ -373,14 +357,3 @@ class _Rehearsal:
 def _tasks(outline: Outline, index: int, slots: Slots) -> int:
     """Return for how many tasks of a set these slots are."""
     return sum(ranks for _, ranks in slots) // outline.needs[outline.shapes[index]].ranks
-
-
-def _apart(early: _Group, late: _Group) -> int:
-    """Return what it costs to take two groups for one (Ward, 1963)."""
-    gap_us = late.end_us - early.end_us
-    return gap_us * gap_us * early.tasks * late.tasks // (early.tasks + late.tasks)
-
-
-def _between_us(early: _Group, late: _Group) -> int:
-    total_us = early.end_us * early.tasks + late.end_us * late.tasks
-    return total_us // (early.tasks + late.tasks)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from stretto.scheduler.adaptive.outline import Needs
 
-__all__ = ["Room", "Slots", "dealt"]
+__all__ = ["Room", "Slots", "dealt", "layered"]
 
 Slots = list[tuple[int, int]]
 """Nodes, and how many ranks lie on each."""
@@ -117,3 +117,19 @@ def dealt(slots: Slots, sizes: Sequence[int]) -> list[Slots]:
                 rest -= some
         total -= ranks
     return hands
+
+
+def layered(slots: Slots, most: int) -> list[Slots]:
+    """Return slots in layers of one rank a node, at most so many; the last has all the rest.
+
+    >>> layered([(0, 3), (1, 1), (2, 2)], 2)
+    [[(0, 1), (1, 1), (2, 1)], [(0, 2), (2, 1)]]
+    """
+    left: dict[int, int] = {}
+    for node, ranks in slots:
+        left[node] = left.get(node, 0) + ranks
+    layers: list[Slots] = []
+    while len(layers) < most - 1 and max(left.values()) > 1:
+        layers.append([(node, 1) for node in left])
+        left = {node: ranks - 1 for node, ranks in left.items() if ranks > 1}
+    return [*layers, list(left.items())]
