@@ -289,6 +289,11 @@ class TestRecord:
         said = called("status", "run", folder=tmp_path).stdout
         assert "largest-first" in said
 
+    def test_runs_are_adaptive_unless_told_otherwise(self, tmp_path: Path) -> None:
+        workflow = Workflow("w", [TaskSet("a", duration=1)], platform="local:1")
+        ended = run(workflow, emulate=True, time_scale=100, run_dir=tmp_path / "run")
+        assert ended.trace.mode == Mode.ADAPTIVE
+
     def test_a_resumed_run_goes_on_with_its_policy_and_what_it_has_learned(
         self, tmp_path: Path
     ) -> None:

@@ -114,7 +114,7 @@ def run(
     workflow: Workflow,
     *,
     platform: Platform | str | None = None,
-    mode: Mode | str = Mode.ASYNCHRONOUS,
+    mode: Mode | str = Mode.ADAPTIVE,
     order: Order | str = "critical-path",
     run_dir: str | Path | None = None,
     seed: int = 0,

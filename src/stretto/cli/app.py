@@ -201,7 +201,7 @@ def simulate(
 @app.command()
 def run(
     file: File,
-    mode: InMode = Mode.ASYNCHRONOUS,
+    mode: InMode = Mode.ADAPTIVE,
     platform: Where = None,
     run_dir: Annotated[Path | None, typer.Option(help="Where to keep the run.")] = None,
     seed: Seed = 0,
