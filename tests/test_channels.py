@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import pytest
 import stretto
 from stretto.analysis import check, utilisation
 from stretto.channels import DONE, END, LATE, MESSAGE, OpenChannel, open_channel
+from stretto.cli.exits import Exit
 from stretto.errors import BackendError, WorkflowError
 from stretto.runtime import Ending
 from stretto.runtime.streams import Answer, Request, Stream
@@ -30,6 +32,7 @@ from stretto.workflow import (
     workflow_from_mapping,
     write_workflow,
 )
+from tests.commands import called
 
 zmq = pytest.importorskip("zmq")
 
@@ -308,6 +311,27 @@ def test_channels_listen_where_they_are_told_and_nowhere_else(
         stretto.run(two(), platform="local:5", run_dir=tmp_path / "r", channel_interface=interface)
     with pytest.raises(BackendError, match="cannot listen on 'nowhere0'"):
         stretto.run(two(), platform="local:5", run_dir=tmp_path / "s", channel_interface="nowhere0")
+
+
+def test_the_command_line_says_where_channels_listen(tmp_path: Path) -> None:
+    look = "import json, os; print(json.load(open(os.environ['STRETTO_CHANNELS']))['address'])"
+    (tmp_path / "flow.yaml").write_text(
+        f"""
+name: flow
+task_sets:
+  left: {{command: [{sys.executable}, -c, {json.dumps(look)}]}}
+  right: {{command: "true", with: left}}
+channels:
+  frames: {{from: left, to: right}}
+"""
+    )
+    words = ("flow.yaml", "--platform", "local:2", "--run-dir", "run")
+    refused = called("run", *words, "--channel-interface", "nowhere0", folder=tmp_path)
+    assert refused.returncode == Exit.FAILED
+    assert "cannot listen on 'nowhere0'" in refused.stderr
+    resumed = called("resume", "run", "--channel-interface", "127.0.0.2", folder=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert (tmp_path / "run/tasks/left/0/0.1.out").read_text().startswith("tcp://127.0.0.2:")
 
 
 def test_emulated_runs_and_simulations_need_no_broker(tmp_path: Path) -> None:

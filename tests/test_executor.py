@@ -13,6 +13,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -131,6 +132,23 @@ def test_needs_that_can_never_be_met_are_refused_at_once(executor: Executor) -> 
         executor.submit(len, "abc", gpus=-1)
     with pytest.raises(WorkflowError, match="1048576 MiB"):
         executor.submit(len, "abc", memory="1 TiB")
+
+
+def test_named_resources_are_counted() -> None:
+    def hold() -> tuple[float, float]:
+        began = time.monotonic()
+        time.sleep(0.05)
+        return began, time.monotonic()
+
+    licensed = Platform("lab", (Node("here", 4, 0, 1024, (("licence", 1),)),), local=True)
+    with Executor(licensed) as executor:
+        futures = [executor.submit(hold, named={"licence": 1}) for _ in range(3)]
+        spans = sorted(future.result(PATIENCE_S) for future in futures)
+        assert all(before[1] <= after[0] for before, after in pairwise(spans))
+        with pytest.raises(WorkflowError, match="lab has 4 cores and 0 GPUs, 1 licence"):
+            executor.submit(hold, named={"licence": 2})
+        with pytest.raises(WorkflowError, match="lab has 4 cores and 0 GPUs, 0 fpga"):
+            executor.submit(hold, named={"fpga": 1})
 
 
 def test_only_this_machine_can_be_used() -> None:

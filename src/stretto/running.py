@@ -55,9 +55,10 @@ from stretto.scheduler import (
 from stretto.trace import Header, Journal, Kind, Trace, read_header, read_trace, replayed
 from stretto.workflow import Expansion, Workflow, check_seed, drawn_durations_us, expand
 
-__all__ = ["Observer", "Run", "cancel_run", "resume", "run"]
+__all__ = ["LOOPBACK", "Observer", "Run", "cancel_run", "resume", "run"]
 
 LOOPBACK = "127.0.0.1"
+"""Where channels listen unless told otherwise."""
 
 Observer = Callable[[int, Sequence[Event]], None]
 """Called after each round with its time in microseconds and its events."""

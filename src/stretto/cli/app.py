@@ -26,6 +26,7 @@ from stretto.cli.options import (
     InMode,
     Json,
     MaybeByOrder,
+    OnInterface,
     Overrun,
     RunDir,
     Seed,
@@ -41,7 +42,7 @@ from stretto.errors import BackendError, StrettoError, WorkflowError
 from stretto.platform import check_fits, platform_for
 from stretto.report import write_report
 from stretto.reporting import report_of
-from stretto.running import cancel_run
+from stretto.running import LOOPBACK, cancel_run
 from stretto.running import resume as resume_run
 from stretto.running import run as run_workflow
 from stretto.scheduler import Mode, Status, check_room
@@ -214,6 +215,7 @@ def run(
     ] = 1.0,
     walltime: Walltime = None,
     overrun: Overrun = False,
+    channel_interface: OnInterface = LOOPBACK,
     as_json: Json = False,
 ) -> None:
     """Run a workflow, on this machine or emulated."""
@@ -238,13 +240,18 @@ def run(
             overrun=overrun,
             description=None if file.startswith(PAPER) else Path(file),
             observe=observe,
+            channel_interface=channel_interface,
         )
     end(ended, as_json=as_json)
 
 
 @app.command()
 def resume(
-    run_dir: RunDir, walltime: Walltime = None, overrun: Overrun = False, as_json: Json = False
+    run_dir: RunDir,
+    walltime: Walltime = None,
+    overrun: Overrun = False,
+    channel_interface: OnInterface = LOOPBACK,
+    as_json: Json = False,
 ) -> None:
     """Go on with a run that was stopped, killed or had failed."""
     replay, _ = run_replayed(run_dir)
@@ -252,7 +259,13 @@ def resume(
     console = Console(stderr=as_json)
     left = walltime_left(walltime, emulated=replay.header.kind is Kind.EMULATED)
     with shown(console, replay.expansion, counts.finished, counts.dropped) as observe:
-        ended = resume_run(run_dir, walltime=left, overrun=overrun, observe=observe)
+        ended = resume_run(
+            run_dir,
+            walltime=left,
+            overrun=overrun,
+            observe=observe,
+            channel_interface=channel_interface,
+        )
     end(ended, as_json=as_json)
 
 

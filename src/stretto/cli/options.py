@@ -17,6 +17,7 @@ __all__ = [
     "InMode",
     "Json",
     "MaybeByOrder",
+    "OnInterface",
     "Overrun",
     "RunDir",
     "Seed",
@@ -52,6 +53,14 @@ Walltime = Annotated[
 ]
 Overrun = Annotated[
     bool, typer.Option("--overrun", help="Start also what is not expected to end in time.")
+]
+OnInterface = Annotated[
+    str,
+    typer.Option(
+        "--channel-interface",
+        metavar="ADDRESS",
+        help="Where channels listen: an address of this machine, or a network interface.",
+    ),
 ]
 InMode = Annotated[Mode, typer.Option("--mode", help="How much may overlap.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all that is drawn.")]

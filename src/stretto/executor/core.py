@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor as FuturesExecutor
 from contextlib import suppress
 from typing import Any, Self
@@ -101,6 +101,7 @@ class Executor(FuturesExecutor):
         cores: int = 1,
         gpus: float = 0,
         memory: float | str = 0,
+        named: Mapping[str, int] | None = None,
         pool: str | None = None,
         priority: int = 0,
         **kwargs: Any,
@@ -111,7 +112,7 @@ class Executor(FuturesExecutor):
         ----------
         fn
             What cloudpickle can pickle: lambdas and functions of ``__main__`` too.
-        cores, gpus, memory
+        cores, gpus, memory, named
             Needs of the call, as in `Resources`; not handed on to `fn`.
         pool
             Kind of work, whose share of the machine can be set (see `share`); not handed on.
@@ -125,13 +126,10 @@ class Executor(FuturesExecutor):
         RuntimeError
             If the executor was shut down.
         """
-        shape = Resources(cores=cores, gpus=gpus, memory=memory)
+        shape = Resources(cores=cores, gpus=gpus, memory=memory, named=named)
         kind = kind_of(pool, shape, priority)
-        if kind not in self._sets and not any(
-            ranks_on(node, shape) for node in self._platform.nodes
-        ):
-            has = f"{self._platform.cores} cores and {self._platform.gpus} GPUs"
-            raise WorkflowError(f"a call needs {shape}; {self._platform.name} has {has}")
+        if kind not in self._sets:
+            _check_room(shape, self._platform)
         future = CallFuture(kind, Call(fn, (args, kwargs), {}), self._drop_soon)
         with self._lock:
             if self._failure is not None:
@@ -392,6 +390,14 @@ class Executor(FuturesExecutor):
             for future in list(self._futures.values()):
                 future.cancel()
         self._engine.close()
+
+
+def _check_room(shape: Resources, platform: Platform) -> None:
+    """Raise `WorkflowError` if no node will ever have room for a call."""
+    if not any(ranks_on(node, shape) for node in platform.nodes):
+        has = f"{platform.cores} cores and {platform.gpus} GPUs"
+        has += "".join(f", {platform.named_total(name)} {name}" for name, _ in shape.named)
+        raise WorkflowError(f"a call needs {shape}; {platform.name} has {has}")
 
 
 def _shut_down(executor: weakref.ref[Executor]) -> None:
