@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from stretto.analysis import check, freshness
 from stretto.apps.paper import workload
-from stretto.platform import Node, Overheads, Platform
+from stretto.platform import Node, Outage, Overheads, Platform
 from stretto.resources import Resources
 from stretto.running import resume, run
 from stretto.runtime import Ending
@@ -156,6 +156,15 @@ class TestLearning:
         assert len(trace.notes) > 1
         assert any("aggregation takes" in note.text for note in trace.notes)
 
+    def test_it_thinks_again_when_a_node_is_lost(self) -> None:
+        workflow, platform = loop(6)
+        whole = adaptive(workflow, platform, seed=6)
+        outage = Outage(node=1, lost_us=whole.ttx_us // 3)
+        trace = simulate(workflow, platform, mode=Mode.ADAPTIVE, seed=6, outages=[outage])
+        check(trace)
+        assert trace.complete
+        assert any("n1 was lost" in note.text for note in trace.notes)
+
 
 class TestFreshness:
     """Old input is used where waiting would cost, and not where it costs nothing."""
@@ -177,7 +186,24 @@ class TestFreshness:
         assert fresh.ttx_us <= stale.ttx_us
         assert [one.ages for one in freshness(stale)] == [((1, 1), (None, 1))]
         assert [one.ages for one in freshness(fresh)] == [((0, 1), (1, 1))]
-        assert "costs nothing" in fresh.notes[0].text
+        assert "at no cost" in fresh.notes[0].text
+
+    def test_who_waits_for_fresh_input_is_told_so(self, tmp_path: Path) -> None:
+        sets = [
+            TaskSet(
+                "simulation",
+                duration=2,
+                after={"inference": {"iteration": "previous", "staleness": 1}},
+            ),
+            TaskSet("inference", duration=1, after="simulation"),
+            TaskSet("filler", tasks=12, duration=2),
+        ]
+        workflow = Workflow("w", sets, iterations=3, platform="local:2")
+        run(workflow, emulate=True, time_scale=20, run_dir=tmp_path / "run")
+        told = called("explain", "run", "simulation[1]", folder=tmp_path).stdout
+        assert "simulation[1] waits for fresh input from inference[0] at no cost" in told
+        assert "the policy let it wait for fresh input from inference[0], until" in told
+        assert "of filler[0]" in told
 
 
 class TestLaws:
@@ -282,9 +308,9 @@ class TestRecord:
         assert replay.state.mind.policy == Policy("largest-first")
         told = called("explain", "run", "T3[0].40", folder=tmp_path).stdout
         assert "ready: T1[0]" in told
-        assert "steered by largest-first" in told
-        assert "it was at" in told
-        assert "waited" in told
+        assert "largest-first (at the start: the run is expected to end at" in told
+        assert "s under critical-path or" in told
+        assert "before it went" in told
         assert "of T4[0]" in told
         said = called("status", "run", folder=tmp_path).stdout
         assert "largest-first" in said

@@ -97,8 +97,9 @@ def _ready(state: State, task: int, now_us: int) -> str:
         return _no_room(state, index)
     if together := _group_waits(state, index):
         return together
-    if state.mind is not None and state.mind.holds(index):
-        return f"It is ready and held back by the policy: {state.mind.policy}."
+    if state.mind is not None and (awaited := state.mind.waits(index)):
+        policy = state.mind.policy
+        return f"It is ready; the policy ({policy}) lets it wait for {' and '.join(awaited)}."
     ranked = [one for _, one in state.ranking.ready]
     ahead = sum(len(state.ready[other]) for other in ranked[: ranked.index(index)])
     ahead += list(state.ready[index]).index(task)

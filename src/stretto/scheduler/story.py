@@ -14,6 +14,9 @@ from stretto.units import US_PER_SECOND, counted
 
 __all__ = ["waits"]
 
+NOT_YET = -1
+"""Stands for a time that has not come."""
+
 
 def waits(state: State, events: Iterable[Event], task: int) -> Iterator[tuple[int, str]]:
     """Yield when and how a task waited, a time in microseconds and words for each step.
@@ -28,7 +31,8 @@ def waits(state: State, events: Iterable[Event], task: int) -> Iterator[tuple[in
     index = state.set_of[task]
     ready_us: int | None = None
     before: Counter[int] = Counter()
-    held = ""
+    held: dict[str, None] = {}
+    held_until_us = 0
     steered: Adapted | None = None
     now_us = 0
     if state.status[task] == READY:
@@ -38,8 +42,9 @@ def waits(state: State, events: Iterable[Event], task: int) -> Iterator[tuple[in
         now_us = getattr(event, "time_us", now_us)
         if isinstance(event, Launched) and event.task == task and ready_us is not None:
             if now_us > ready_us:
-                yield now_us, _waited(state, now_us - ready_us, before, held)
-            ready_us, held = None, ""
+                yield now_us, _waited(state, now_us - ready_us, before, held, held_until_us)
+            ready_us = None
+            held.clear()
             before.clear()
         was_ready = state.status[task] == READY
         state.apply(event)
@@ -57,8 +62,12 @@ def waits(state: State, events: Iterable[Event], task: int) -> Iterator[tuple[in
             yield ready_us, _ready(state, event)
             if steered is not None:
                 yield ready_us, _steered(steered)
-        if ready_us is not None and state.mind is not None and state.mind.holds(index):
-            held = str(state.mind.policy)
+        if ready_us is not None and state.mind is not None:
+            if awaited := state.mind.waits(index):
+                held.update(dict.fromkeys(awaited))
+                held_until_us = NOT_YET
+            elif held_until_us == NOT_YET:
+                held_until_us = now_us
 
 
 def _ready(state: State, event: Event) -> str:
@@ -76,15 +85,21 @@ def _ready(state: State, event: Event) -> str:
 
 
 def _steered(event: Adapted) -> str:
-    return f"steered by {event.policy}, since {event.time_us / US_PER_SECOND:.3f} s: {event.reason}"
+    since = f"{event.time_us / US_PER_SECOND:.3f} s"
+    return f"policy since {since}: {event.policy} ({event.reason})"
 
 
-def _waited(state: State, waited_us: int, before: Counter[int], held: str) -> str:
-    went = ", ".join(
-        f"{counted(tasks, 'task')} of {state.sets[index].name}"
-        for index, tasks in sorted(before.items())
-    )
-    said = f"waited {waited_us / US_PER_SECOND:.3f} s"
-    if held:
-        said += f", held back for a time by the policy ({held})"
-    return f"{said}; meanwhile went {went}" if went else said
+def _waited(
+    state: State, waited_us: int, before: Counter[int], held: Iterable[str], until_us: int
+) -> str:
+    said = [f"waited {waited_us / US_PER_SECOND:.3f} s"]
+    if awaited := " and ".join(held):
+        end = "" if until_us == NOT_YET else f", until {until_us / US_PER_SECOND:.3f} s"
+        said.append(f"the policy let it wait for {awaited}{end}")
+    if before:
+        went = ", ".join(
+            f"{counted(tasks, 'task')} of {state.sets[index].name}"
+            for index, tasks in sorted(before.items())
+        )
+        said.append(f"before it went {went}")
+    return "; ".join(said)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import assert_never
 
 from stretto.scheduler.adaptive.outline import Outline
@@ -61,20 +61,31 @@ class Brake:
 
     def holds(self, index: int, progress: Progress) -> bool:
         """Return whether a set is held back, or one that runs with it, when a run is so far."""
-        return any(self._holds(one, progress) for one in self._outline.gangs[index] or (index,))
+        return next(self.waits(index, progress), None) is not None
 
-    def _holds(self, index: int, progress: Progress) -> bool:
+    def waits(self, index: int, progress: Progress) -> Iterator[str]:
+        """Yield in words for what a set is held back, or one that runs with it."""
+        for one in self._outline.gangs[index] or (index,):
+            yield from self._waits(one, progress)
+
+    def _waits(self, index: int, progress: Progress) -> Iterator[str]:
         outline = self._outline
         match self._release:
             case Release.STAGE:
-                held = outline.stages[index] > progress.open_stage
+                if outline.stages[index] > progress.open_stage:
+                    yield "the end of the stages before its own"
             case Release.SET:
-                held = not all(progress.complete(one) for one, _ in outline.fed_by[index])
+                for one, _ in outline.fed_by[index]:
+                    if not progress.complete(one):
+                        yield f"the whole of {outline.sets[one]}"
             case Release.TASK:
-                held = False
+                pass
             case _:
                 assert_never(self._release)
         if self._ahead is not None:
-            held = held or outline.iterations[index] > progress.open_iteration + self._ahead
+            oldest = progress.open_iteration
+            if outline.iterations[index] > oldest + self._ahead:
+                yield f"the end of iteration {oldest}"
         until = self._awaited.get(index)
-        return held or (until is not None and not progress.complete(until))
+        if until is not None and not progress.complete(until):
+            yield f"fresh input from {outline.sets[until]}"

@@ -20,6 +20,9 @@ from stretto.units import US_PER_SECOND
 
 __all__ = ["Comparison"]
 
+EXACTLY = 1000.0
+"""Shorter times are told in four digits."""
+
 _Likeness = tuple[object, ...]
 
 
@@ -86,16 +89,17 @@ class Comparison:
 
     def reason(self, chosen: Policy) -> str:
         """Return in words what a choice leads to, and what the alternatives would have cost."""
-        told = [f"the end is expected at {_at(self.foreseen(chosen))}"]
-        if chosen == self.policy:
-            told.append(f"it was at {_at(self.present)} in the order so far")
-        else:
-            told.append(f"it was at {_at(self.present)} under {self.policy}")
+        fresh = [one for one in chosen.waits if one not in self.policy.waits]
+        told = [f"{held} waits for fresh input from {until} at no cost" for held, until in fresh]
+        now, before = _at(self.foreseen(chosen)), _at(self.present)
+        so_far = "in the order so far" if chosen == self.policy else f"under {self.policy}"
+        others = [f"{before} {so_far}"] if now != before else []
         if SEQUENTIAL in self._foreseen:
-            told.append(f"sequentially at {_at(self._foreseen[SEQUENTIAL])}")
-        if set(chosen.waits) - set(self.policy.waits):
-            told.append("waiting for fresh input costs nothing")
-        return "; ".join(told)
+            others.append(f"{_at(self._foreseen[SEQUENTIAL])} sequentially")
+        end = f"the run is expected to end at {now}"
+        end += f", as {so_far}" if now == before else ""
+        end += f", instead of {' or '.join(others)}" if others else ""
+        return "; ".join([*told, end])
 
     def _ordered(self, priorities: Sequence[int]) -> list[int]:
         return sorted(self._left, key=lambda index: (-priorities[index], index))
@@ -119,4 +123,5 @@ class Comparison:
 
 
 def _at(foreseen: Foreseen) -> str:
-    return f"{foreseen.end_us / US_PER_SECOND:.0f} s"
+    end_s = foreseen.end_us / US_PER_SECOND
+    return f"{end_s:.0f} s" if end_s >= EXACTLY else f"{end_s:.4g} s"

@@ -6,9 +6,9 @@ alternatives, and changes to the best if that gains enough.  A change is an even
 applied and journaled like any other; a run that is read back has it, and decides nothing anew.
 
 Decision points are where something new has come: a set has become ready, durations turn out other
-than believed, something that is waited for is late.  What rehearsals may cost is counted in
-simulated events, and grows with the tasks that have ended: so a run replays whatever the speed of
-the machine, and thinking stays a small share of the work.
+than believed, something that is waited for is late, a node is lost or has returned.  What
+rehearsals may cost is counted in simulated events, and grows with the tasks that have ended: so a
+run replays whatever the speed of the machine, and thinking stays a small share of the work.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ from stretto.scheduler.events import (
     Finished,
     Forgiven,
     Launched,
+    NodeLost,
+    NodeReturned,
     Started,
 )
 from stretto.scheduler.order import Order
@@ -117,6 +119,9 @@ class Mind:
                     self._finished(task, time_us)
             case Forgiven():
                 self._progress.move_on()
+            case NodeLost(node) | NodeReturned(node):
+                became = "was lost" if isinstance(event, NodeLost) else "is back"
+                self._news.append(f"{self._state.slots.nodes[node].name} {became}")
             case _:
                 if isinstance(event, Dropped):
                     self._progress.move_on()
@@ -140,6 +145,10 @@ class Mind:
     def holds(self, index: int) -> bool:
         """Return whether the policy holds a set back."""
         return self.policy.holds and self._brake.holds(index, self._progress)
+
+    def waits(self, index: int) -> list[str]:
+        """Return in words for what the policy holds a set back; nothing if it does not."""
+        return list(self._brake.waits(index, self._progress)) if self.policy.holds else []
 
     def consider(self, now_us: int) -> Adapted | None:
         """Return the change that pays, if this is a decision point and one does."""
