@@ -110,7 +110,7 @@ class TestShares:
 def test_a_share_is_kept_and_can_be_moved_while_it_runs(executor: Executor) -> None:
     executor.share("narrow", cores=1)
     narrow = [executor.submit(span, 0.05, pool="narrow") for _ in range(5)]
-    wide = [executor.submit(span, 0.05, pool="wide") for _ in range(5)]
+    wide = [executor.submit(span, 0.3, pool="wide") for _ in range(5)]
     assert most_at_once([one.result(PATIENCE_S) for one in narrow]) == 1
     assert most_at_once([one.result(PATIENCE_S) for one in wide]) > 1
     executor.share("narrow", cores=3)
