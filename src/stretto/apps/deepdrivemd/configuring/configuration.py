@@ -51,7 +51,7 @@ class LoopSettings(Section):
         "docs/deepdrivemd-streaming.md.",
     )
     mode: Mode = Field(
-        default=Mode.ASYNCHRONOUS,
+        default=Mode.ADAPTIVE,
         description="sequential, asynchronous, task-level or adaptive, as in docs/running.md.",
     )
     platform: str = Field(default="local", description="Where it runs: local, or local:CORES.")
