@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 
 def machine() -> str:
@@ -42,3 +45,17 @@ def stopwatch(into: list[float]) -> Iterator[None]:
     began = time.perf_counter()
     yield
     into.append(time.perf_counter() - began)
+
+
+def kept(path: Path | None) -> list[dict[str, Any]]:
+    """Return the runs that an earlier call has kept, as mappings."""
+    if path is None or not path.exists():
+        return []
+    return list(json.loads(path.read_text(encoding="utf-8")))
+
+
+def keep(runs: Sequence[Any], path: Path | None) -> None:
+    """Keep named tuples, so that a call that is stopped is gone on with by the next."""
+    if path is not None:
+        rows = [one._asdict() for one in runs]
+        path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")

@@ -6,7 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-ALL = ("simulation", "planning", "psplib", "launching", "functions", "emulation", "adaptive")
+ALL = (
+    "simulation",
+    "planning",
+    "psplib",
+    "launching",
+    "functions",
+    "emulation",
+    "adaptive",
+    "folding",
+    "folding_modes",
+)
 
 
 def main() -> None:
