@@ -10,10 +10,10 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ __all__ = [
     "read_arrays",
     "write_arrays",
     "write_json",
+    "write_text",
 ]
 
 
@@ -37,14 +38,20 @@ def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     """Write named arrays to `path`, whole or not at all."""
     plain = {name: np.asarray(value) for name, value in arrays.items()}
     assert all(array.dtype.kind != "O" for array in plain.values()), "would need pickle"
-    # Its one option is typed as if an array could bear that name.
-    _write(path, lambda file: np.savez(file, **plain))  # type: ignore[arg-type]
+    with drafted(path) as draft, draft.open("wb") as file:
+        # Its one option is typed as if an array could bear that name.
+        np.savez(file, **plain)  # type: ignore[arg-type]
 
 
 def write_json(path: Path, value: object) -> None:
     """Write `value` to `path` as indented JSON, whole or not at all."""
-    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
-    _write(path, lambda file: file.write(text.encode()))
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path`, whole or not at all."""
+    with drafted(path) as draft:
+        draft.write_text(text, encoding="utf-8")
 
 
 def read_arrays(path: Path, dimensions: Mapping[str, int]) -> dict[str, NDArray[Any]]:
@@ -99,8 +106,3 @@ def drafted(path: Path) -> Iterator[Path]:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
-
-
-def _write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    with drafted(path) as draft, draft.open("wb") as file:
-        write(file)

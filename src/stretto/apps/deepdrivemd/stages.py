@@ -7,6 +7,7 @@ starts, and not in the middle of the first task that needs them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import h5py
@@ -19,7 +20,6 @@ import torch._dynamo  # the first optimizer would load it
 from stretto.apps.deepdrivemd import choosing, learning
 from stretto.apps.deepdrivemd.aggregating import aggregate, remade
 from stretto.apps.deepdrivemd.aggregating.settings import AggregationSettings
-from stretto.apps.deepdrivemd.blocks import Block
 from stretto.apps.deepdrivemd.gathering import Remake
 from stretto.apps.deepdrivemd.simulating import simulate
 
@@ -104,10 +104,4 @@ def _remake(
     if aggregation is None:
         return None
     settings = AggregationSettings.of(aggregation, section="aggregation")
-
-    def remake(iteration: int, block: int) -> Block:
-        return remade(
-            run_dir, iteration, block, settings=settings, simulations=simulations, blocks=blocks
-        )
-
-    return remake
+    return partial(remade, run_dir, settings=settings, simulations=simulations, blocks=blocks)

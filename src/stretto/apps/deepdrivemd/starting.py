@@ -8,7 +8,7 @@ from typing import Any
 from stretto import WorkflowError
 from stretto.apps.deepdrivemd.configuring import Configuration
 from stretto.apps.deepdrivemd.configuring.reading import configuration_text
-from stretto.apps.deepdrivemd.files import drafted
+from stretto.apps.deepdrivemd.files import drafted, write_text
 from stretto.apps.deepdrivemd.molecules import SystemSettings
 
 __all__ = ["starting", "write_starting"]
@@ -103,6 +103,5 @@ def write_starting(configuration: Configuration, folder: Path, *, pdb: Path | No
             raise WorkflowError(f"cannot be read: {error.strerror}", source=str(pdb)) from None
         with drafted(copy) as draft:
             draft.write_bytes(data)
-    with drafted(path) as draft:
-        draft.write_text(configuration_text(configuration, brief=True), encoding="utf-8")
+    write_text(path, configuration_text(configuration, brief=True))
     return path

@@ -13,7 +13,7 @@ from stretto import WorkflowError
 from stretto.apps.deepdrivemd.configuring.configuration import Configuration
 from stretto.apps.deepdrivemd.configuring.lines import Lined, parse_lined, read_lined
 from stretto.apps.deepdrivemd.configuring.templates import check_words
-from stretto.apps.deepdrivemd.files import drafted
+from stretto.apps.deepdrivemd.files import write_text
 from stretto.apps.deepdrivemd.loop import workflow_of
 
 __all__ = [
@@ -67,8 +67,7 @@ def configuration_schema() -> dict[str, Any]:
 
 def write_configuration(configuration: Configuration, path: Path) -> None:
     """Write a configuration with all defaults and comments, whole or not at all."""
-    with drafted(path) as draft:
-        draft.write_text(configuration_text(configuration), encoding="utf-8")
+    write_text(path, configuration_text(configuration))
 
 
 def configuration_text(configuration: Configuration, *, brief: bool = False) -> str:

@@ -28,7 +28,7 @@ from stretto.apps.deepdrivemd.figures.drawing import (
 from stretto.apps.deepdrivemd.figures.progress import progress
 from stretto.apps.deepdrivemd.figures.runs import RunFiles, read_run
 from stretto.apps.deepdrivemd.figures.summary import names_of, summary
-from stretto.apps.deepdrivemd.files import drafted
+from stretto.apps.deepdrivemd.files import write_text
 
 __all__ = ["write_page"]
 
@@ -85,8 +85,7 @@ def write_page(run_dirs: Sequence[Path], path: Path) -> Path:
         sections=[_section(name, run) for name, run in zip(names, runs, strict=True)],
         engine=engine,
     )
-    with drafted(path) as draft:
-        draft.write_text(text, encoding="utf-8")
+    write_text(path, text)
     return path
 
 

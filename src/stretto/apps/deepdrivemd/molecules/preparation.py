@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from stretto import WorkflowError
 from stretto.apps.deepdrivemd.arguments import extra
-from stretto.apps.deepdrivemd.files import StageError, drafted
+from stretto.apps.deepdrivemd.files import StageError, write_text
 from stretto.apps.deepdrivemd.molecules.contacts import atom_contacts
 from stretto.apps.deepdrivemd.molecules.forces import (
     check_residues,
@@ -255,7 +255,7 @@ def _written(out: Path, parts: _Parts, made: _Made) -> None:
     if made.reference is not None:
         texts[REFERENCE] = written_pdb(made.reference)
     for name, text in texts.items():
-        _write(out / name, text)
+        write_text(out / name, text)
     record = Preparation(
         source=parts.words,
         settings=parts.settings,
@@ -270,7 +270,7 @@ def _written(out: Path, parts: _Parts, made: _Made) -> None:
         native_pairs=tuple((int(i), int(j)) for i, j in made.contacts),
         files={name: sha256(out / name) for name in sorted(texts)},
     )
-    _write(out / RECORD, record.text())
+    write_text(out / RECORD, record.text())
 
 
 def _minimised(made: _Made) -> tuple[str, Structure, float]:
@@ -294,8 +294,3 @@ def _minimised(made: _Made) -> tuple[str, Structure, float]:
             path=("system",),
         )
     return name, structure, energy
-
-
-def _write(path: Path, text: str) -> None:
-    with drafted(path) as draft:
-        draft.write_text(text, encoding="utf-8")
