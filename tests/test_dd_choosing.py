@@ -114,8 +114,9 @@ def test_a_planted_outlier_is_chosen_first(run_dir, method):
     assert (found["outliers"]["eps"] is None) == (method == "lof")
 
 
-def test_every_start_is_the_frame_that_its_record_names(run_dir):
+def test_every_start_is_the_frame_that_its_record_names(run_dir, capfd):
     run_inference(run_dir, simulations=5)
+    assert capfd.readouterr() == ("", "")
     found = choice(run_dir, 0)
     assert [start["simulation"] for start in found["starts"]] == list(range(5))
     for start in found["starts"]:

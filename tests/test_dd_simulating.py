@@ -20,7 +20,7 @@ import openmm
 from openmm import app, unit
 
 from stretto import WorkflowError
-from stretto.apps.deepdrivemd.dcd import DcdFile, Layout, read_dcd
+from stretto.apps.deepdrivemd.dcd import DcdFile, Layout, count_frames, read_dcd, read_frame
 from stretto.apps.deepdrivemd.files import StageError
 from stretto.apps.deepdrivemd.lineage import Frame
 from stretto.apps.deepdrivemd.molecules import load
@@ -535,6 +535,31 @@ def test_frames_of_other_programs_are_read(tmp_path):
     found, n_frames, n_atoms = read_dcd(tmp_path / "md.dcd", every=2, atoms=np.array([5, 1]))
     assert (n_frames, n_atoms) == (6, 22)
     assert np.allclose(found, drawn[::2][:, [5, 1]], atol=1e-6)
+
+
+@pytest.mark.parametrize("box", [None, np.array([[2.0, 0, 0], [0.3, 2.1, 0], [-0.4, 0.5, 2.2]])])
+def test_one_frame_is_read_with_its_box(tmp_path, box):
+    path = tmp_path / "ours.dcd"
+    drawn = np.random.default_rng(3).normal(0, 1, (4, 22, 3)).astype(np.float32)
+    with DcdFile.opened(path, Layout(22, box is not None, 10, 0.002)) as file:
+        for positions in drawn:
+            file.append(positions, np.eye(3) if box is None else box)
+    assert count_frames(path) == 4
+    found, cell = read_frame(path, 2)
+    assert np.allclose(found, drawn[2], atol=1e-6)
+    theirs = mdtraj.load_frame(str(path), 2, top=str(PDB))
+    if box is None:
+        assert cell is None
+    else:
+        assert np.allclose(cell.lengths_nm, theirs.unitcell_lengths[0])
+        assert np.allclose(cell.angles_deg, theirs.unitcell_angles[0])
+        # MDTraj writes degrees, where CHARMM and OpenMM have cosines.
+        theirs.save_dcd(str(tmp_path / "theirs.dcd"))
+        again = read_frame(tmp_path / "theirs.dcd", 0)[1]
+        assert np.allclose(again.angles_deg, cell.angles_deg, atol=1e-4)
+    for missing in (-1, 4):
+        with pytest.raises(StageError, match=rf"ours\.dcd: has no frame {missing}"):
+            read_frame(path, missing)
 
 
 # Settings

@@ -18,14 +18,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stretto.apps.deepdrivemd.files import StageError, drafted
 
-__all__ = ["DcdFile", "Layout", "read_dcd"]
+__all__ = ["Cell", "DcdFile", "Layout", "count_frames", "read_dcd", "read_frame"]
 
 _HEADER_BYTES = 276
 _PS_PER_AKMA = 0.04888821
@@ -100,32 +100,57 @@ def read_dcd(
         If the file is missing, damaged or of another kind, has too few atoms, or a position is not
         finite.
     """
-    try:
-        with path.open("rb") as file:
-            n_atoms, periodic = _read_header(path, file)
-            behind_header, size = file.tell(), os.fstat(file.fileno()).st_size
-    except FileNotFoundError:
-        raise StageError(f"{path}: no such file; the stage that writes it has not run") from None
-    except (OSError, struct.error) as error:
-        raise StageError(f"{path}: damaged or unreadable ({error})") from None
-    layout = _frame(n_atoms, periodic)
-    n_frames, rest = divmod(size - behind_header, layout.itemsize)
+    frames, rest = _mapped(path)
+    n_frames, n_atoms = len(frames), _atoms(frames)
     if rest or not n_frames:
         raise StageError(f"{path}: damaged, its last frame ends after {rest} bytes")
-    chosen = np.memmap(path, layout, "r", behind_header, (n_frames,))[begin::every]
+    chosen = frames[begin::every]
     wanted = np.arange(n_atoms) if atoms is None else atoms
     if wanted.max(initial=0) >= n_atoms:
         raise StageError(f"{path}: expected {wanted.max() + 1} atoms or more, found {n_atoms}")
-    positions = np.empty((len(chosen), len(wanted), 3), np.float32)
-    for column, axis in enumerate("xyz"):
-        if not (chosen[f"before_{axis}"] == 4 * n_atoms).all():
-            raise StageError(f"{path}: damaged, a frame does not begin where it should")
-        positions[:, :, column] = chosen[axis][:, wanted]
-    if not np.isfinite(positions).all():
-        bad = int(np.argmin(np.isfinite(positions).all(axis=(1, 2)))) * every + begin
-        raise StageError(f"{path}: frame {bad} has positions that are not finite")
-    positions /= np.float32(_ANGSTROMS_PER_NM)
-    return positions, n_frames, n_atoms
+    return _positions_nm(path, chosen, begin, every, wanted), n_frames, n_atoms
+
+
+class Cell(NamedTuple):
+    """A box: the lengths of its vectors, and the angles opposite to them."""
+
+    lengths_nm: NDArray[np.float64]
+    """Shape ``(3,)``."""
+    angles_deg: NDArray[np.float64]
+    """Shape ``(3,)``: alpha, beta and gamma."""
+
+
+def read_frame(path: Path, frame: int) -> tuple[NDArray[np.float32], Cell | None]:
+    """Return one frame of a file, which may still grow.
+
+    Returns
+    -------
+    tuple
+        Positions in nm, shape ``(atoms, 3)``; the box, where there is one.
+
+    Raises
+    ------
+    StageError
+        If the file is missing, damaged or of another kind, has no such frame, or a position is not
+        finite.
+    """
+    frames, _ = _mapped(path)
+    if not 0 <= frame < len(frames):
+        raise StageError(f"{path}: has no frame {frame}")
+    chosen = frames[frame : frame + 1]
+    (positions_nm,) = _positions_nm(path, chosen, frame, 1, np.arange(_atoms(frames)))
+    return positions_nm, _cell(chosen["box"][0]) if "box" in (chosen.dtype.names or ()) else None
+
+
+def count_frames(path: Path) -> int:
+    """Return how many whole frames a file has.
+
+    Raises
+    ------
+    StageError
+        If it is missing, damaged or of another kind.
+    """
+    return len(_mapped(path)[0])
 
 
 class DcdFile:
@@ -188,6 +213,43 @@ class DcdFile:
         os.fsync(self._file.fileno())
 
 
+def _mapped(path: Path) -> tuple[NDArray[np.void], int]:
+    """Return a file's frames, left on disk, and how many bytes there are behind the last."""
+    try:
+        with path.open("rb") as file:
+            layout = _frame(*_read_header(path, file))
+            behind_header, size = file.tell(), os.fstat(file.fileno()).st_size
+    except FileNotFoundError:
+        raise StageError(f"{path}: no such file; the stage that writes it has not run") from None
+    except (OSError, struct.error) as error:
+        raise StageError(f"{path}: damaged or unreadable ({error})") from None
+    n_frames, rest = divmod(size - behind_header, layout.itemsize)
+    if n_frames <= 0:
+        return np.empty(0, layout), rest
+    return np.memmap(path, layout, "r", behind_header, (n_frames,)), rest
+
+
+def _atoms(frames: NDArray[np.void]) -> int:
+    return int(frames.dtype["x"].shape[0])
+
+
+def _positions_nm(
+    path: Path, chosen: NDArray[np.void], begin: int, every: int, atoms: NDArray[np.integer]
+) -> NDArray[np.float32]:
+    n_atoms = _atoms(chosen)
+    positions = np.empty((len(chosen), len(atoms), 3), np.float32)
+    for column, axis in enumerate("xyz"):
+        if not (chosen[f"before_{axis}"] == 4 * n_atoms).all():
+            raise StageError(f"{path}: damaged, a frame does not begin where it should")
+        positions[:, :, column] = chosen[axis][:, atoms]
+    finite = np.isfinite(positions).all(axis=(1, 2))
+    if not finite.all():
+        bad = int(np.argmin(finite)) * every + begin
+        raise StageError(f"{path}: frame {bad} has positions that are not finite")
+    positions /= np.float32(_ANGSTROMS_PER_NM)
+    return positions
+
+
 def _frame(n_atoms: int, periodic: bool) -> np.dtype[np.void]:
     box = [("before", "<i4"), ("box", "<f8", 6), ("behind", "<i4")] if periodic else []
     axes = [
@@ -238,3 +300,12 @@ def _lengths_and_cosines(vectors: NDArray[np.floating]) -> list[float]:
     a, b, c = (float(length) for length in np.linalg.norm(vectors, axis=1))
     cosines = vectors @ vectors.T / np.outer([a, b, c], [a, b, c])
     return [a, float(cosines[0, 1]), b, float(cosines[0, 2]), float(cosines[1, 2]), c]
+
+
+def _cell(box: NDArray[np.float64]) -> Cell:
+    """Return what six numbers in the order of the format say; some writers have degrees there."""
+    a, gamma, b, beta, alpha, c = box
+    angles = np.array([alpha, beta, gamma])
+    if (np.abs(angles) <= 1).all():
+        angles = np.degrees(np.arccos(angles))
+    return Cell(np.array([a, b, c]) / _ANGSTROMS_PER_NM, angles)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stretto.apps.deepdrivemd.arguments import extra
+from stretto.apps.deepdrivemd.dcd import count_frames, read_frame
 from stretto.apps.deepdrivemd.files import StageError, drafted
 from stretto.apps.deepdrivemd.lineage import Frame
 from stretto.apps.deepdrivemd.places import system_folder, trajectory_file
@@ -84,14 +85,15 @@ class Structures:
     def read(self, frame: Frame) -> Restart:
         """Return a frame; raise `StageError` if its trajectory is missing, damaged or too short."""
         path = self._file(frame)
-        try:
-            structure = extra("mdtraj").load_frame(str(path), frame.frame, top=self.topology)
-        except _UNREADABLE as error:
-            raise StageError(f"{path}: missing, damaged or unreadable ({error})") from None
-        if len(structure) != 1:
-            raise StageError(f"{path}: has no frame {frame.frame}")
-        if not np.isfinite(structure.xyz).all():
-            raise StageError(f"{path}: frame {frame.frame} has positions that are not finite")
+        positions_nm, cell = read_frame(path, frame.frame)
+        if len(positions_nm) != self.topology.n_atoms:
+            raise StageError(
+                f"{path}: expected {self.topology.n_atoms} atoms, found {len(positions_nm)}"
+            )
+        lengths_nm, angles_deg = (None, None) if cell is None else cell
+        structure = extra("mdtraj").Trajectory(
+            positions_nm, self.topology, unitcell_lengths=lengths_nm, unitcell_angles=angles_deg
+        )
         return Restart(frame, structure)
 
     def _file(self, frame: Frame) -> Path:
@@ -106,10 +108,8 @@ class Structures:
             _, n_frames = self.growing.get((iteration, simulation), (path, 0))
             return self.read(Frame(iteration, simulation, n_frames - 1)) if n_frames else None
         try:
-            with extra("mdtraj").open(str(path)) as file:
-                n_frames = len(file)
-            return self.read(Frame(iteration, simulation, n_frames - 1))
-        except (StageError, *_UNREADABLE) as error:
+            return self.read(Frame(iteration, simulation, count_frames(path) - 1))
+        except StageError as error:
             self.unreadable[iteration, simulation] = str(error)
             return None
 
