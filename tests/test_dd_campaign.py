@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import signal
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -175,6 +177,114 @@ def test_a_simulation_may_fail_within_its_budget(tmp_path: Path) -> None:
     assert all(start["frame"][1] != 1 for start in starts(run_dir, 1))
 
 
+@pytest.mark.slow
+def test_a_run_with_a_spoilt_trajectory_stops_by_name_and_goes_on_without_it(
+    tmp_path: Path,
+) -> None:
+    run_dir = with_molecule(tmp_path / "run")
+    path = trajectory_file(run_dir, 0, 0)
+    spoilt = []
+
+    def spoil(_: int, events: Sequence[Any]) -> None:
+        # The first of three has ended, on two cores: aggregation is still to come.
+        if any(isinstance(one, Finished) and one.task == 0 for one in events):
+            frames = bytearray(path.read_bytes())
+            at = len(frames) - 8  # the last number, before the count of its bytes
+            frames[at : at + 4] = struct.pack("<f", math.nan)
+            path.write_bytes(frames)
+            spoilt.append(len(frames))
+
+    trace = run(tiny(), run_dir=run_dir, observe=spoil).trace
+    assert len(spoilt) == 1
+    assert not trace.complete
+    check(trace, slack_us=SLACK_US)
+    (reason,) = set(trace.reasons.values())
+    assert "simulation-000.dcd: frame 49 has positions that are not finite" in reason
+    assert "remove simulation-000.json and resume" in reason
+    record_file(run_dir, 0, 0).unlink()
+    finished(resume(run_dir))
+    assert Block.read(block_file(run_dir, 0, 0)).missing == ((0, 0),)
+    assert all(start["frame"][:2] != [0, 0] for start in starts(run_dir, 1))
+
+
+WILD = """
+from stretto.apps.deepdrivemd.learning import train as shipped
+
+def train(iteration, seed, attempt, run_dir, inputs, cores, gpus, settings):
+    if iteration == {iteration}:
+        settings = {{**settings, "learning_rate": 1e30}}
+    shipped(iteration=iteration, seed=seed, attempt=attempt, run_dir=run_dir, inputs=inputs,
+            cores=cores, gpus=gpus, settings=settings, retries=1)
+"""
+
+
+def wild(folder: Path, iteration: int) -> Configuration:
+    """Return a loop whose training diverges in one iteration, whatever its learning rate."""
+    (folder / "wild.py").write_text(WILD.format(iteration=iteration))
+    model = {**TINY["model"], "function": "wild:train", "resources": {"retries": 1}}
+    values = {**TINY, "model": model, "loop": {**TINY["loop"], "iterations": 3}}
+    return parse_configuration(yaml.safe_dump(values), folder=folder)
+
+
+@pytest.mark.slow
+def test_a_loop_goes_on_with_the_model_before_where_training_diverges(tmp_path: Path) -> None:
+    run_dir = with_molecule(tmp_path / "run")
+    finished(run(wild(tmp_path, 1), run_dir=run_dir))
+    losses = [json.loads(loss_file(run_dir, k).read_text()) for k in range(3)]
+    assert [one["fell_back"] for one in losses] == [False, True, False]
+    assert [one["trained_in"] for one in losses] == [0, 0, 2]
+    assert [one["learning_rate"] for one in losses[1]["diverged"]] == [1e30, 5e29]
+    chosen_by = [json.loads(inference_file(run_dir, k).read_text()) for k in range(3)]
+    assert [(one["trained_in"], one["model_age"]) for one in chosen_by] == [(0, 0), (0, 1), (2, 0)]
+
+
+@pytest.mark.slow
+def test_a_first_training_that_diverges_stops_the_loop_by_name(tmp_path: Path) -> None:
+    run_dir = with_molecule(tmp_path / "run")
+    trace = run(wild(tmp_path, 0), run_dir=run_dir).trace
+    assert not trace.complete
+    check(trace, slack_us=SLACK_US)
+    said = list(trace.reasons.values())
+    assert any("training of iteration 0 diverged at update" in reason for reason in said), said
+    # Once the function is mended, the same run goes on.
+    (tmp_path / "wild.py").write_text(WILD.format(iteration=-1))
+    finished(resume(run_dir))
+    assert not json.loads(loss_file(run_dir, 0).read_text())["fell_back"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("system", "aggregation"),
+    [
+        ({"molecule": "cln025"}, {"features": "distances"}),
+        ({"sequence": "AGA"}, {"features": "dihedrals"}),
+        (
+            {"solvent": "explicit", "padding_nm": 0.6, "cutoff_nm": 0.6},
+            {"features": "distances", "selection": "heavy"},
+        ),
+        ({"molecule": "hp35", "representation": "go"}, {"features": "contacts"}),
+    ],
+    ids=["cln025", "sequence", "water", "hp35"],
+)
+def test_other_molecules_go_through_a_whole_loop(
+    tmp_path: Path, system: dict[str, Any], aggregation: dict[str, Any]
+) -> None:
+    simulation = {"steps": 100, "report_every": 5, "checkpoint_every": 5, "hot_steps": 4}
+    maps = {"kind": "cvae", "filters": [4], "dense": 8, "beta": 0.01}
+    model = maps if aggregation["features"] == "contacts" else {"kind": "autoencoder"}
+    values = {
+        **TINY,
+        "system": system,
+        "simulation": {**simulation, "resources": {"tasks": 2}},
+        "aggregation": aggregation,
+        "model": {"updates": 60, "batch": 8, "latent": 2, **model},
+    }
+    configuration = parse_configuration(yaml.safe_dump(values), folder=tmp_path)
+    finished(run(configuration, run_dir=tmp_path / "run"))
+    for number, start in enumerate(starts(tmp_path / "run", 0)):
+        assert list(Record.read(tmp_path / "run", 1, number).parent or ()) == start["frame"]
+
+
 # Killed, and gone on with.
 
 
@@ -276,6 +386,12 @@ def test_what_needs_a_reference_is_told_before_anything_runs(
     with pytest.raises(WorkflowError, match=rf"inference\.{key}: needs a reference") as raised:
         run(tiny(inference={**TINY["inference"], **inference}), run_dir=run_dir)
     assert "system.reference" in str(raised.value)
+
+
+def test_too_few_atoms_for_the_features_are_told_before_anything_runs(tmp_path: Path) -> None:
+    run_dir = with_molecule(tmp_path / "run")
+    with pytest.raises(WorkflowError, match=r"aggregation\.selection: expected at least 2 atoms"):
+        run(tiny(aggregation={"selection": "alpha-carbons"}), run_dir=run_dir)
 
 
 # Stages of somebody else's.

@@ -19,6 +19,7 @@ import numpy as np
 
 import stretto
 from stretto import Run, Workflow, WorkflowError
+from stretto.apps.deepdrivemd.aggregating.observables import Observables
 from stretto.apps.deepdrivemd.configuring import Configuration
 from stretto.apps.deepdrivemd.configuring.reading import read_configuration, write_configuration
 from stretto.apps.deepdrivemd.loop import workflow_of
@@ -175,13 +176,16 @@ def begun(configuration: Configuration, run_dir: str | Path | None = None) -> Pa
     ------
     WorkflowError
         If there is a run already, or a molecule of other settings; if the molecule cannot be
-        prepared, or has no reference and the configuration looks at one.
+        prepared, has no reference and the configuration looks at one, or too few atoms for the
+        features.
     """
     directory = _directory(configuration, run_dir)
     write_configuration(configuration, configuration_file(directory))
     molecule = prepare(configuration.system, system_folder(directory), folder=configuration.folder)
     if molecule.reference_nm is None:
         _check_without_reference(configuration)
+    if configuration.aggregation.shipped:
+        Observables.of(configuration.aggregation, molecule)
     return directory
 
 

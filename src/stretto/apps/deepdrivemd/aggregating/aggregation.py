@@ -3,7 +3,8 @@
 Simulations are dealt to blocks as the pattern ``group`` deals tasks: simulation i to block
 ``i * blocks // simulations``.  A simulation is there once its record is; where the run can do
 without some, or does not wait for all, those that are not there are named in the block.  One that
-is there and damaged is an error: its frames may have started others.
+is there and damaged is an error, since its frames may have started others; who takes its record
+away goes on without it.
 """
 
 from __future__ import annotations
@@ -167,12 +168,16 @@ def _of_simulation(
     path = trajectory_file(run_dir, iteration, simulation)
     every, molecule = observables.settings.every, observables.molecule
     solute = np.arange(molecule.n_solute_atoms)
-    positions_nm, n_frames, n_atoms = read_dcd(path, every=every, atoms=solute)
-    if n_frames != record.frames:
-        raise StageError(f"{path}: expected {record.frames} frames, found {n_frames}")
-    if n_atoms != len(molecule.positions_nm):
-        expected = f"expected {len(molecule.positions_nm)} atoms"
-        raise StageError(f"{path}: {expected}, found {n_atoms}")
+    try:
+        positions_nm, n_frames, n_atoms = read_dcd(path, every=every, atoms=solute)
+        if n_frames != record.frames:
+            raise StageError(f"{path}: expected {record.frames} frames, found {n_frames}")
+        if n_atoms != len(molecule.positions_nm):
+            expected = f"expected {len(molecule.positions_nm)} atoms"
+            raise StageError(f"{path}: {expected}, found {n_atoms}")
+    except StageError as error:
+        name = record_file(run_dir, iteration, simulation).name
+        raise StageError(f"{error}; to go on without it, remove {name} and resume") from None
     frames = np.empty((len(positions_nm), 3), np.int64)
     frames[:, 0], frames[:, 1] = iteration, simulation
     frames[:, 2] = np.arange(len(frames)) * every
