@@ -1,7 +1,7 @@
 """The scientific yardstick: simulated steps until HP35 folds, steered and not.
 
-HP35 as a Gō model of alpha carbons begins stretched out, at 360 K, in ensembles of the same size in
-every arm.  Counted are the steps of all simulations together until the first frame with more than
+HP35 as a Gō model of alpha carbons begins stretched out, in ensembles of the same size in every
+arm.  Counted are the steps of all simulations together until the first frame with more than
 0.85 of the native contacts: simulations of an iteration run at once, so a frame counts as many
 steps of each.  What the stages take of a processor is not counted here.
 
@@ -44,10 +44,8 @@ FOLDED = 0.85
 SYSTEM = {"molecule": "hp35", "representation": "go", "start": "extended"}
 SIMULATIONS = 8
 SIMULATION = {
-    "steps": 2_000,
     "report_every": 100,
     "step_fs": 15,
-    "temperature_k": 360,
     "friction_per_ps": 1,
     "hot_steps": 0,
     "checkpoint_every": 100,
@@ -57,10 +55,25 @@ MODEL = {"kind": "autoencoder", "latent": 3, "widths": [64, 32], "updates": 300}
 INFERENCE: Mapping[str, Any] = {"neighbours": 20, "gap": 5, "most_frames": 5000, "shortlist": 50}
 
 
-class Folding(NamedTuple):
-    """One run."""
+class Job(NamedTuple):
+    """A run to make."""
 
     strategy: str
+    temperature_k: int
+    piece: int
+    """Steps of a simulation of an iteration."""
+    seed: int
+    most: int
+    """Steps of all simulations together."""
+
+
+class Folding(NamedTuple):
+    """One run that was made."""
+
+    strategy: str
+    temperature_k: int
+    piece: int
+    """Steps of a simulation of an iteration."""
     seed: int
     steps: int
     """Of all simulations together until the first folded frame, or the limit."""
@@ -68,31 +81,30 @@ class Folding(NamedTuple):
     cpu_s: float
 
 
-def folding(job: tuple[str, int, int]) -> Folding:
-    """Run one loop of a strategy with a seed until a frame is folded, or `most` steps are made."""
-    strategy, seed, most = job
+def folding(job: Job) -> Folding:
+    """Run one loop until a frame is folded, or all steps are made."""
     run_dir = Path(tempfile.mkdtemp(prefix="folding-"))
     began = time.process_time()
     try:
         prepare(SystemSettings.of(SYSTEM, section="system"), system_folder(run_dir), seed=0)
-        for iteration in range(most // (SIMULATIONS * SIMULATION["steps"])):
-            frames = _iteration(run_dir, iteration, strategy, seed)
+        steps, folded = job.most, False
+        for iteration in range(job.most // (SIMULATIONS * job.piece)):
+            frames = _iteration(run_dir, iteration, job)
             if frames is not None:
-                before = iteration * SIMULATION["steps"]
                 within = (frames + 1) * SIMULATION["report_every"]
-                steps = SIMULATIONS * (before + within)
-                return Folding(strategy, seed, steps, True, time.process_time() - began)
-        return Folding(strategy, seed, most, False, time.process_time() - began)
+                steps, folded = SIMULATIONS * (iteration * job.piece + within), True
+                break
+        return Folding(*job[:4], steps, folded, time.process_time() - began)
     finally:
         shutil.rmtree(run_dir)
 
 
-def _iteration(run_dir: Path, iteration: int, strategy: str, seed: int) -> int | None:
+def _iteration(run_dir: Path, iteration: int, job: Job) -> int | None:
     """Play one iteration; return after which frame the first simulation was folded."""
     common = {"iteration": iteration, "run_dir": str(run_dir)}
     alone = {"cores": 1, "gpus": 0.0}
     before = iteration - 1 if iteration else None
-    draws = np.random.SeedSequence((seed, iteration)).generate_state(SIMULATIONS + 2)
+    draws = np.random.SeedSequence((job.seed, iteration)).generate_state(SIMULATIONS + 2)
     for task in range(SIMULATIONS):
         simulate(
             task=task,
@@ -100,7 +112,7 @@ def _iteration(run_dir: Path, iteration: int, strategy: str, seed: int) -> int |
             attempt=1,
             task_dir=str(run_dir / "tasks" / f"{iteration}-{task}"),
             inputs={"inference": before},
-            settings=SIMULATION,
+            settings={**SIMULATION, "steps": job.piece, "temperature_k": job.temperature_k},
             **common,
             **alone,
         )
@@ -118,7 +130,7 @@ def _iteration(run_dir: Path, iteration: int, strategy: str, seed: int) -> int |
     if len(folded):
         return int(folded.min())
     inputs = {"aggregation": iteration}
-    if strategy in STEERED:
+    if job.strategy in STEERED:
         train(
             seed=int(draws[-2]),
             attempt=1,
@@ -131,7 +143,7 @@ def _iteration(run_dir: Path, iteration: int, strategy: str, seed: int) -> int |
     infer(
         seed=int(draws[-1]),
         inputs=inputs,
-        settings={**INFERENCE, "strategy": strategy},
+        settings={**INFERENCE, "strategy": job.strategy},
         simulations=SIMULATIONS,
         **common,
         **alone,
@@ -178,21 +190,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=20, help="runs of each arm")
     parser.add_argument("--first-seed", type=int, default=1)
-    parser.add_argument("--most", type=int, default=2_000_000, help="steps of a run at most")
+    parser.add_argument("--piece", type=int, default=10_000, help="steps of a simulation")
+    parser.add_argument("--temperature", type=int, default=375, help="in K")
+    parser.add_argument("--most", type=int, default=1_000_000, help="steps of a run at most")
     parser.add_argument("--arms", nargs="+", default=[*STEERED, *CONTROLS])
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--out", type=Path, help="runs that are kept, not repeated")
     options = parser.parse_args()
-    print(f"HP35 Gō model, {SIMULATIONS} simulations of {SIMULATION['steps']:,} steps; {machine()}")
+    at, piece = options.temperature, options.piece
+    print(f"HP35 Gō model at {at} K, {SIMULATIONS} simulations of {piece:,} steps; {machine()}")
     seeds = range(options.first_seed, options.first_seed + options.seeds)
-    jobs = [(arm, seed, options.most) for seed in seeds for arm in options.arms]
+    jobs = [Job(arm, at, piece, seed, options.most) for seed in seeds for arm in options.arms]
+    wanted = {job[:4] for job in jobs}
     found = [Folding(**one) for one in kept(options.out)]
-    done = {(one.strategy, one.seed) for one in found}
+    done = {one[:4] for one in found}
     with ProcessPoolExecutor(options.processes) as pool:
-        for one in pool.map(folding, [job for job in jobs if job[:2] not in done]):
+        for one in pool.map(folding, [job for job in jobs if job[:4] not in done]):
             found.append(one)
             keep(found, options.out)
-    compared({arm: [one for one in found if one.strategy == arm] for arm in options.arms})
+    asked = [one for one in found if one[:4] in wanted]
+    compared({arm: [one for one in asked if one.strategy == arm] for arm in options.arms})
 
 
 if __name__ == "__main__":

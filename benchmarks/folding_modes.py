@@ -34,6 +34,7 @@ from stretto.apps.deepdrivemd.figures.runs import read_run
 MODES = (Mode.SEQUENTIAL, Mode.ASYNCHRONOUS, Mode.ADAPTIVE)
 SIMULATIONS = 4
 STEPS = 8_000
+TEMPERATURE_K = 360
 SLACK_US = 60_000_000
 """Real tasks may begin late on a busy machine."""
 
@@ -55,7 +56,12 @@ def configuration(mode: Mode, seed: int, iterations: int) -> Configuration:
     return Configuration.of(
         {
             "system": SYSTEM,
-            "simulation": {**SIMULATION, "steps": STEPS, "resources": {"tasks": SIMULATIONS}},
+            "simulation": {
+                **SIMULATION,
+                "steps": STEPS,
+                "temperature_k": TEMPERATURE_K,
+                "resources": {"tasks": SIMULATIONS},
+            },
             "aggregation": AGGREGATION,
             "model": MODEL,
             "inference": {**INFERENCE, "strategy": "outliers", "until": until},
@@ -123,7 +129,10 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=30, help="turns of a loop at most")
     parser.add_argument("--out", type=Path, help="runs that are kept, not repeated")
     options = parser.parse_args()
-    print(f"HP35 Gō model, {SIMULATIONS} simulations of {STEPS:,} steps on 2 cores; {machine()}")
+    print(
+        f"HP35 Gō model at {TEMPERATURE_K} K, {SIMULATIONS} simulations of {STEPS:,} steps "
+        f"on 2 cores; {machine()}"
+    )
     found = [Folding(**one) for one in kept(options.out)]
     done = {(one.mode, one.seed) for one in found}
     for seed in range(options.first_seed, options.first_seed + options.seeds):
