@@ -20,7 +20,8 @@ from stretto.apps.deepdrivemd.configuring.reading import (
     read_configuration,
     write_configuration,
 )
-from stretto.apps.deepdrivemd.places import configuration_file, iteration_folder
+from stretto.apps.deepdrivemd.places import configuration_file, iteration_folder, model_file
+from stretto.apps.deepdrivemd.simulating import Record
 from tests.commands import called
 from tests.test_dd_campaign import STAND_INS, standing_in, tiny, with_molecule
 from tests.test_dd_provenance import write_record
@@ -164,12 +165,28 @@ def test_compare_shows_predicted_beside_measured(tmp_path: Path) -> None:
     values = yaml.safe_load(configuration_text(tiny()))
     path.write_text(yaml.safe_dump(values))
     with_molecule(folder / "calibration")
-    done = called("deepdrivemd", "run", path, "--compare", "--run-dir", folder)
+    done = called("deepdrivemd", "run", path, "--compare", "--plain", "--run-dir", folder)
     assert done.returncode == 0, done.stderr
     for mode in ("sequential", "asynchronous", "adaptive"):
         assert f"{mode}: " in done.stdout
     assert "I measured" in done.stdout
-    assert "asynchronous" in (folder / "deepdrivemd.html").read_text()
+    page = (folder / "deepdrivemd.html").read_text()
+    assert "asynchronous" in page
+    # Plain MD: each simulation went on where its own ended.
+    assert "plain" in page
+    records = [Record.read(folder / "plain", 1, number) for number in range(3)]
+    assert [one.parent for one in records] == [(0, number, 49) for number in range(3)]
+    assert not model_file(folder / "plain", 0).exists()
+
+
+def test_plain_alone_is_no_comparison(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(configuration_text(tiny()))
+    done = called("deepdrivemd", "run", path, "--plain")
+    assert done.returncode != 0
+    assert "--plain goes with --compare; alone, plain MD is inference.strategy: continue" in (
+        done.stderr
+    )
 
 
 def test_the_commands_load_nothing_heavy() -> None:

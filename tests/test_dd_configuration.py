@@ -228,6 +228,16 @@ def test_changing_the_loop_is_checked_like_a_file() -> None:
         parse_configuration(small(inference="{strategy: continue}", loop="{staleness: 1}"))
 
 
+def test_plain_md_keeps_what_is_simulated_and_chooses_nothing() -> None:
+    loop = "{iterations: 9, staleness: 1, expected: 4, seed: 5}"
+    steered = parse_configuration(small(inference="{until: {growth: 0.01}}", loop=loop))
+    plain = steered.plain(6)
+    assert (plain.system, plain.simulation) == (steered.system, steered.simulation)
+    assert (plain.inference.strategy, plain.inference.until) == ("continue", None)
+    assert (plain.loop.iterations, plain.loop.staleness, plain.loop.seed) == (6, 0, 5)
+    assert not plain.learns
+
+
 def test_the_schema_that_is_shipped_is_that_of_the_code() -> None:
     folder = files("stretto.apps.deepdrivemd.configuring")
     shipped = json.loads(folder.joinpath("configuration.schema.json").read_text("utf-8"))

@@ -111,6 +111,9 @@ def run(
             "--compare", help="One iteration to learn durations; then all modes, as predicted."
         ),
     ] = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Compare with plain MD of the same length, too.")
+    ] = False,
     walltime: Walltime = None,
     overrun: Overrun = False,
     as_json: Json = False,
@@ -120,8 +123,12 @@ def run(
         mode=mode, platform=platform, seed=seed, iterations=iterations
     )
     if compare:
-        _compare(configuration, run_dir, [mode] if mode else None)
+        _compare(configuration, run_dir, [mode] if mode else None, plain)
         return
+    if plain:
+        raise WorkflowError(
+            "--plain goes with --compare; alone, plain MD is inference.strategy: continue"
+        )
     left = walltime_left(walltime, emulated=False)
     _run(configuration, run_dir, left, overrun, as_json)
 
@@ -222,17 +229,19 @@ def _page(run_dirs: list[Path], path: Path) -> Path:
     return write_page(run_dirs, path)
 
 
-def _compare(configuration: Configuration, run_dir: Path | None, modes: list[Mode] | None) -> None:
+def _compare(
+    configuration: Configuration, run_dir: Path | None, modes: list[Mode] | None, plain: bool
+) -> None:
     console = Console(highlight=False)
     folder = run_dir or Path("runs") / f"{configuration.loop.name}-compared"
     chosen = {} if modes is None else {"modes": [Mode.SEQUENTIAL, *modes]}
     compared = compare_modes(
         configuration,
         folder,
+        plain=plain,
         say=lambda line: console.print(line, markup=False),
         observing=lambda workflow: _shown(console, workflow),
         **chosen,
     )
     console.print(compared_table(compared))
-    runs = [one.directory for one in compared.modes.values()]
-    print(f"report: {_page(runs, folder / PAGE)}")
+    print(f"report: {_page(compared.directories, folder / PAGE)}")

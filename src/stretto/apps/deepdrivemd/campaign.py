@@ -34,6 +34,7 @@ from stretto.apps.deepdrivemd.places import (
 __all__ = [
     "Observer",
     "begun",
+    "complete_iterations",
     "configuration_of",
     "continued",
     "has_run",
@@ -150,7 +151,7 @@ def continued(
         If the old run has no complete iteration, or there is a run in the new directory.
     """
     before = configuration_of(old)
-    first = _complete(old)
+    first = complete_iterations(old)
     if not first:
         raise WorkflowError(
             "has no complete iteration to continue; go on with it by resume", source=str(old)
@@ -210,6 +211,11 @@ def has_run(run_dir: str | Path) -> bool:
     return (Path(run_dir) / _JOURNAL).exists()
 
 
+def complete_iterations(run_dir: str | Path) -> int:
+    """Return how many iterations, from the first, have come to their end."""
+    return next(n for n in count() if not inference_file(run_dir, n).is_file())
+
+
 def share_molecule(run_dir: Path, directory: Path) -> None:
     """Give the molecule of one run to another one that is to begin."""
     _link(system_folder(run_dir), system_folder(directory))
@@ -249,11 +255,6 @@ def _check_without_reference(configuration: Configuration) -> None:
             "needs a reference structure, which this molecule has not; give system.reference",
             path=("inference", *wanted[0]),
         )
-
-
-def _complete(run_dir: str | Path) -> int:
-    """Return how many iterations, from the first, have come to their end."""
-    return next(n for n in count() if not inference_file(run_dir, n).is_file())
 
 
 def _next_seed(seed: int, first: int) -> int:

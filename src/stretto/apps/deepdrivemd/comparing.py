@@ -2,7 +2,8 @@
 
 One iteration is run to learn how long the stages take on this machine and what the engine costs
 there.  With that every mode is predicted; then all are run, with the same seed and the same
-molecule.  A comparison that was stopped goes on where it was.
+molecule, and if wished plain MD of the same length as their control.  A comparison that was stopped
+goes on where it was.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from stretto import (
 )
 from stretto.apps.deepdrivemd.campaign import (
     Observer,
+    complete_iterations,
     configuration_of,
     has_run,
     resume,
@@ -75,11 +77,20 @@ class Comparison:
         What that iteration has shown.
     modes
         Predicted and measured, in the order in which they were run.
+    plain
+        Directory of the run of plain MD, if there is one.
     """
 
     workflow: Workflow
     calibration: Calibration
     modes: Mapping[Mode, Measured]
+    plain: Path | None = None
+
+    @property
+    def directories(self) -> list[Path]:
+        """Directories of all runs."""
+        runs = [one.directory for one in self.modes.values()]
+        return runs if self.plain is None else [*runs, self.plain]
 
     def improvement(self, mode: Mode) -> Improvement | None:
         """Return what a mode gains; `None` without a sequential run to compare it with."""
@@ -97,6 +108,7 @@ def compare(
     folder: str | Path,
     *,
     modes: Sequence[Mode] = MODES,
+    plain: bool = False,
     say: Callable[[str], None] = lambda _: None,
     observing: Observing = lambda _: nullcontext(),
 ) -> Comparison:
@@ -110,6 +122,8 @@ def compare(
         Where; ``calibration`` and a directory for each mode.
     modes
         In which order.
+    plain
+        Whether to run plain MD too, for as many iterations as the longest of the modes.
     say
         Called with a line on what comes next.
     observing
@@ -140,7 +154,15 @@ def compare(
         share_molecule(first.directory, directory)
         ended = _ended(chosen, known, directory, observing)
         results[mode] = Measured(predicted, ended.trace, directory)
-    return Comparison(known, calibration, results)
+    if not plain:
+        return Comparison(known, calibration, results)
+    say("plain MD of the same length")
+    longest = max(complete_iterations(one.directory) for one in results.values())
+    control = configuration.plain(longest)
+    directory = where / "plain"
+    share_molecule(first.directory, directory)
+    _ended(control, calibration.applied(workflow_of(control)), directory, observing)
+    return Comparison(known, calibration, results, directory)
 
 
 def compared_table(compared: Comparison) -> Table:

@@ -167,6 +167,18 @@ class Configuration(Section):
         values = self.model_dump()
         return Configuration.of({**values, "loop": values["loop"] | given})
 
+    def plain(self, iterations: int) -> Configuration:
+        """Return the control: plain MD, in which each simulation goes on at its own last frame.
+
+        Nothing is learned, nothing is chosen, and it does not stop before its last iteration.
+        """
+        inference = {"strategy": "continue", "resources": self.inference.resources.model_dump()}
+        loop = {"iterations": iterations, "expected": None, "staleness": 0, "form": "stages"}
+        values = self.model_dump()
+        return Configuration.of(
+            {**values, "inference": inference, "loop": values["loop"] | loop},
+        )
+
 
 SECTION_OF = {
     "simulation": "simulation",
