@@ -151,7 +151,7 @@ def _iteration(run_dir: Path, iteration: int, job: Job) -> int | None:
     return None
 
 
-def interval(values: Sequence[int]) -> tuple[float, float, float]:
+def interval(values: Sequence[float]) -> tuple[float, float, float]:
     """Return the median and its 95 % interval by order statistics."""
     ordered = np.sort(values)
     low = int(binom.ppf(0.025, len(ordered), 0.5))

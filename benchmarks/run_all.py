@@ -16,6 +16,7 @@ ALL = (
     "adaptive",
     "folding",
     "folding_modes",
+    "predicting",
 )
 
 
