@@ -101,6 +101,14 @@ def test_a_calibrated_simulation_takes_as_long_as_what_it_was_calibrated_on():
     assert again.ttx_us == pytest.approx(trace.ttx_us, rel=0.05)
 
 
+@pytest.mark.parametrize("kind", [Kind.MEASURED, Kind.EMULATED])
+def test_what_our_engine_needs_to_take_up_an_end_holds_no_set_back(kind):
+    trace = simulated(Overheads(stage_us=9_000))
+    assert calibrate(trace).overheads.stage_us == 9_000
+    ours = calibrate(replace(trace, kind=kind))
+    assert (ours.overheads.stage_us, ours.observations["stage_us"]) == (0, 0)
+
+
 def test_stragglers_do_not_move_the_terms():
     overheads = Overheads(launch_us=S, between_us=10_000, stage_us=7 * S)
     trace = simulated(overheads)

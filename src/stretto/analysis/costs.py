@@ -10,7 +10,9 @@ between    of each burst, the median step from a start to the one half a burst l
            starts of a set before anything else ends, since then none of them waited for room
 task       of each task, what it held its slots longer than it worked, where both are known
 stage      of each set that waits for whole sets and had room all the time, from the end of the
-           last of them until its first task was asked for (started, where that is unknown)
+           last of them until its first task was asked for (started, where that is unknown); not
+           of a run of our own engine: it takes up an end once, for the room that came free and
+           for the sets that waited, so that nothing else can have the room in between
 start,     around the run, where it is known when it began and was over
 stop
 =========  =====================================================================================
@@ -36,6 +38,7 @@ __all__ = ["Observed", "Term", "costs", "timed", "worked_known"]
 
 MOST_SHAPES = 32
 """Limit on the shapes whose room is followed; what other sets waited for is not looked at."""
+_OWN_ENGINE = (Kind.MEASURED, Kind.EMULATED)
 _NEVER_US = np.iinfo(np.int64).max // 4
 
 Column = NDArray[np.int64]
@@ -92,7 +95,8 @@ def costs(runs: Sequence[Observed]) -> Mapping[str, Term]:
         rooms = _rooms(run.trace)
         seen["launch_us"] += _launches(run, rooms)
         seen["between_us"] += _bursts(run)
-        seen["stage_us"] += _stages(run, rooms)
+        if run.trace.kind not in _OWN_ENGINE:
+            seen["stage_us"] += _stages(run, rooms)
         if worked:
             seen["task_us"] += _beyond_work(run)
         for name, value in (("start_us", run.start_us), ("stop_us", run.stop_us)):
