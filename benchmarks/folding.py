@@ -162,6 +162,12 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
     )
 
 
+def first(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float]:
+    """Return the chance that ours is the less, and the two-sided p of a Mann-Whitney rank test."""
+    test = mannwhitneyu(theirs, ours, alternative="two-sided")
+    return float(test.statistic) / (len(ours) * len(theirs)), float(test.pvalue)
+
+
 def compared(runs: Mapping[str, Sequence[Folding]]) -> None:
     """Print every arm, and every steered arm against every control."""
     for strategy, own in runs.items():
@@ -177,12 +183,11 @@ def compared(runs: Mapping[str, Sequence[Folding]]) -> None:
             if strategy in runs and control in runs:
                 ours = [one.steps for one in runs[strategy]]
                 theirs = [one.steps for one in runs[control]]
-                test = mannwhitneyu(theirs, ours, alternative="two-sided")
-                first = test.statistic / (len(ours) * len(theirs))
+                chance, p = first(ours, theirs)
                 ratio = np.median(theirs) / np.median(ours)
                 print(
                     f"{strategy} against {control}: {ratio:.2f} times as soon in the median, "
-                    f"first with chance {first:.2f}, p = {test.pvalue:.3f}"
+                    f"first with chance {chance:.2f}, p = {p:.3f}"
                 )
 
 

@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import mannwhitneyu
 
-from folding import AGGREGATION, FOLDED, INFERENCE, MODEL, SIMULATION, SYSTEM, interval
+from folding import AGGREGATION, FOLDED, INFERENCE, MODEL, SIMULATION, SYSTEM, first, interval
 from measure import keep, kept, machine
 from stretto import Mode
 from stretto.analysis import check
@@ -134,10 +133,8 @@ def _until_folded(name: str, runs: list[Folding]) -> list[float]:
 
 
 def _first(name: str, ours: list[Folding], theirs: list[Folding]) -> str:
-    """Return the chance that ours are first, and the p of a rank test."""
-    values = (_until_folded(name, runs) for runs in (theirs, ours))
-    test = mannwhitneyu(*values, alternative="two-sided")
-    return f"chance {test.statistic / (len(ours) * len(theirs)):.2f} (p = {test.pvalue:.3f})"
+    chance, p = first(_until_folded(name, ours), _until_folded(name, theirs))
+    return f"chance {chance:.2f} (p = {p:.3f})"
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ def quickstart(folder: Path, *, console: Console) -> Path:
     console.print(compared_table(compared))
     for line in _coverage(compared):
         console.print(line, markup=False)
-    return write_page([one.directory for one in compared.modes.values()], folder / "report.html")
+    return write_page(compared.directories, folder / "report.html")
 
 
 def _coverage(compared: Comparison) -> list[str]:
